@@ -1,0 +1,56 @@
+// A binding of an exchange to a queue or to another exchange, and the set of those that end at one destination.
+import type { Arguments, Binding as ExchangeBinding } from '../../exchanges/exchange-type.ts';
+import type { Exchange } from './exchange.ts';
+import type { Queue } from './queue.ts';
+
+export type Destination = Queue | Exchange;
+
+export interface Binding extends ExchangeBinding<Destination> {
+  readonly source: Exchange;
+}
+
+/** The bindings that end at one queue or exchange. Most have one or two: an array costs the least. */
+export class BindingSet implements Iterable<Binding> {
+  #bindings: Set<Binding> | Binding[] = [];
+
+  get size(): number {
+    return Array.isArray(this.#bindings) ? this.#bindings.length : this.#bindings.size;
+  }
+
+  add(binding: Binding): void {
+    if (!Array.isArray(this.#bindings)) {
+      this.#bindings.add(binding);
+    } else if (this.#bindings.push(binding) > 8) {
+      this.#bindings = new Set(this.#bindings);
+    }
+  }
+
+  delete(binding: Binding): void {
+    if (!Array.isArray(this.#bindings)) {
+      this.#bindings.delete(binding);
+      return;
+    }
+    const index = this.#bindings.indexOf(binding);
+    if (index >= 0) this.#bindings.splice(index, 1);
+  }
+
+  [Symbol.iterator](): Iterator<Binding> {
+    return this.#bindings[Symbol.iterator]();
+  }
+}
+
+/** Names a binding within its source exchange, so that equal bindings are one. */
+export function bindingIdentity(kind: 'queue' | 'exchange', name: string, key: string, args: Arguments): string {
+  const base = `${kind === 'queue' ? 'q' : 'e'}${name}\0${key}`;
+  return args.size === 0 ? base : `${base}\0${canonicalArguments(args)}`;
+}
+
+/** Equal for equal tables, whatever the order of their keys. */
+function canonicalArguments(args: Arguments): string {
+  const keys = [...args.keys()].sort();
+  return JSON.stringify(keys.map((key) => [key, args.get(key)]), (_key, value) => {
+    if (typeof value === 'bigint') return `${value}n`;
+    if (value instanceof Map) return ['table', canonicalArguments(value)];
+    return value;
+  });
+}

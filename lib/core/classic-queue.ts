@@ -1,0 +1,179 @@
+// A queue in memory. A message goes straight to a consumer that can take it; else it waits in its place.
+import { BindingSet } from './binding.ts';
+import type { Consumer, ConsumerHost } from './consumer.ts';
+import { ConsumerRing } from './consumer-ring.ts';
+import { BrokerError, describeResource } from './errors.ts';
+import type { MemoryAccount } from './memory-account.ts';
+import type { Message } from './message.ts';
+import type { Confirmation, Delivery, Queue, QueueSettings } from './queue.ts';
+import { ReadyMessages } from './ready-messages.ts';
+import type { RetentionSlab } from './retention-slab.ts';
+import type { TurnScheduler, TurnTask } from './turn.ts';
+
+/** What a queue needs from its virtual host. */
+export interface QueueContext {
+  readonly virtualHost: string;
+  readonly memory: MemoryAccount;
+  readonly turn: TurnScheduler;
+  readonly slab: RetentionSlab;
+  /** The last consumer left an auto-delete queue. */
+  queueUnused(queue: Queue): void;
+}
+
+export class ClassicQueue implements Queue, ConsumerHost, TurnTask {
+  readonly settings: QueueSettings;
+  readonly bindings = new BindingSet();
+  readonly #context: QueueContext;
+  readonly #ready = new ReadyMessages();
+  readonly #consumers = new ConsumerRing();
+  #unacknowledged = 0;
+  #inTurn = false;
+  #closed = false;
+
+  constructor(settings: QueueSettings, context: QueueContext) {
+    this.settings = settings;
+    this.#context = context;
+  }
+
+  get isExchange(): false {
+    return false;
+  }
+
+  get name(): string {
+    return this.settings.name;
+  }
+
+  get messageCount(): number {
+    return this.#ready.length;
+  }
+
+  get unacknowledgedCount(): number {
+    return this.#unacknowledged;
+  }
+
+  get consumerCount(): number {
+    return this.#consumers.size;
+  }
+
+  publish(message: Message, confirmation: Confirmation | null): void {
+    const consumer = this.#ready.length === 0 ? this.#consumers.next() : null;
+    if (consumer === null) {
+      this.#store(message);
+    } else {
+      if (!consumer.noAck) this.#retain(message);
+      this.#handOver(consumer, message, this.#ready.skip(), false);
+    }
+    confirmation?.settled(true);
+  }
+
+  /** What is still here after the turn it came in must not pin the chunks it came in. */
+  endTurn(): void {
+    this.#inTurn = false;
+    this.#ready.isolate(this.#context.slab);
+  }
+
+  get(noAck: boolean): Delivery | null {
+    const message = this.#ready.shift();
+    if (message === undefined) return null;
+    const delivery = { message, position: this.#ready.position, redelivered: this.#ready.redelivered };
+    if (noAck) this.#release(message);
+    else this.#unacknowledged++;
+    return delivery;
+  }
+
+  checkConsumer(consumer: Consumer): void {
+    if (this.#consumers.size === 0) return;
+    const [first] = this.#consumers;
+    if (!consumer.exclusive && !first.exclusive) return;
+    const resource = describeResource('queue', this.name, this.#context.virtualHost);
+    throw new BrokerError('ACCESS_REFUSED', `${resource} in exclusive use`);
+  }
+
+  addConsumer(consumer: Consumer): void {
+    consumer.host = this;
+    this.#consumers.add(consumer);
+    this.deliver();
+  }
+
+  removeConsumer(consumer: Consumer): void {
+    if (!this.#consumers.remove(consumer)) return;
+    consumer.host = null;
+    if (this.#consumers.size === 0 && this.settings.autoDelete) this.#context.queueUnused(this);
+  }
+
+  consumerReady(): void {
+    this.#consumers.ready++;
+    this.deliver();
+  }
+
+  consumerBlocked(): void {
+    this.#consumers.ready--;
+  }
+
+  acknowledge(message: Message): void {
+    this.#unacknowledged--;
+    this.#release(message);
+  }
+
+  reject(message: Message): void {
+    this.#unacknowledged--;
+    this.#release(message);
+  }
+
+  requeue(message: Message, position: number): void {
+    this.#unacknowledged--;
+    if (this.#closed) this.#release(message);
+    else this.#ready.giveBack(message, position);
+  }
+
+  deliver(): void {
+    const ready = this.#ready;
+    while (ready.length > 0) {
+      const consumer = this.#consumers.next();
+      if (consumer === null) return;
+      const message = ready.shift();
+      if (message === undefined) return;
+      this.#handOver(consumer, message, ready.position, ready.redelivered);
+      if (consumer.noAck) this.#release(message);
+    }
+  }
+
+  purge(): number {
+    return this.#ready.clear((message) => this.#release(message));
+  }
+
+  close(): void {
+    this.#closed = true;
+    const consumers = [...this.#consumers];
+    for (const consumer of consumers) {
+      consumer.host = null;
+      this.#consumers.remove(consumer);
+    }
+    this.purge();
+    for (const consumer of consumers) consumer.sink.consumerCancelled(consumer);
+  }
+
+  #store(message: Message): void {
+    this.#retain(message);
+    this.#ready.push(message);
+    if (this.#inTurn) return;
+    this.#inTurn = true;
+    this.#context.turn.add(this);
+  }
+
+  #handOver(consumer: Consumer, message: Message, position: number, redelivered: boolean): void {
+    if (!consumer.noAck) {
+      this.#unacknowledged++;
+      consumer.take();
+    }
+    consumer.sink.deliver(consumer, message, position, redelivered);
+  }
+
+  #retain(message: Message): void {
+    if (message.references++ === 0) this.#context.memory.chargeMessage(message.size);
+  }
+
+  #release(message: Message): void {
+    if (--message.references === 0) this.#context.memory.dischargeMessage(message.size);
+  }
+}

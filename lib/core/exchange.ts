@@ -1,0 +1,42 @@
+// An exchange: its declaration, its routing table, and the bindings that start and end at it.
+import type { FieldTable } from '../../codec/field-table.ts';
+import type { Router } from '../../exchanges/exchange-type.ts';
+import type { ExchangeNode } from '../../exchanges/traverse.ts';
+import { type Binding, BindingSet, type Destination } from './binding.ts';
+import type { Queue } from './queue.ts';
+
+/** What `exchange.declare` asks for. */
+export interface ExchangeSettings {
+  readonly name: string;
+  readonly type: string;
+  readonly durable: boolean;
+  readonly autoDelete: boolean;
+  /** Refuses publishes: it gets messages from other exchanges only. */
+  readonly internal: boolean;
+  readonly arguments: FieldTable;
+}
+
+export class Exchange implements ExchangeNode<Queue> {
+  readonly settings: ExchangeSettings;
+  readonly router: Router<Destination>;
+  /** Bindings from other exchanges to this one. */
+  readonly bindings = new BindingSet();
+  /** Bindings of this exchange to its destinations, by `bindingIdentity`. */
+  readonly outgoing = new Map<string, Binding>();
+  /** Takes what this exchange can't route; looked up at each use, since it may come later or never. */
+  readonly alternate: () => Exchange | undefined;
+
+  constructor(settings: ExchangeSettings, router: Router<Destination>, alternate: () => Exchange | undefined) {
+    this.settings = settings;
+    this.router = router;
+    this.alternate = alternate;
+  }
+
+  get isExchange(): true {
+    return true;
+  }
+
+  get name(): string {
+    return this.settings.name;
+  }
+}

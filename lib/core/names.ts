@@ -1,0 +1,30 @@
+// Names that the broker makes up, in the shapes that RabbitMQ gives them: a prefix and 22 characters of random base64url.
+import { randomBytes } from 'node:crypto';
+
+const QUEUE_PREFIX = 'amq.gen-';
+const CONSUMER_TAG_PREFIX = 'amq.ctag-';
+
+/** The pseudo queue that a client consumes from to get direct replies. */
+export const REPLY_TO = 'amq.rabbitmq.reply-to';
+const REPLY_QUEUE_PREFIX = `${REPLY_TO}.`;
+
+function token(): string {
+  return randomBytes(16).toString('base64url');
+}
+
+export function generateQueueName(): string {
+  return QUEUE_PREFIX + token();
+}
+
+export function generateConsumerTag(): string {
+  return CONSUMER_TAG_PREFIX + token();
+}
+
+/** The address that a direct reply is published to; knowing it is the right to reply. */
+export function generateReplyQueueName(): string {
+  return `${REPLY_QUEUE_PREFIX}${token()}.${token()}==`;
+}
+
+export function isReplyQueueName(name: string): boolean {
+  return name.startsWith(REPLY_QUEUE_PREFIX);
+}

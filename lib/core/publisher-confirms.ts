@@ -1,0 +1,76 @@
+// Which publishes of a session were taken responsibility for, and how to say so in few words: confirms are gathered and
+// leave as `multiple` acknowledgements once per turn.
+
+/** Where confirms go. */
+export interface ConfirmSink {
+  confirm(tag: number, multiple: boolean): void;
+  refuse(tag: number): void;
+}
+
+export class PublisherConfirms {
+  #last = 0;
+  /** Every tag up to here is settled. */
+  #floor = 0;
+  /** Up to here a `multiple` confirm was sent. */
+  #confirmedFloor = 0;
+  /** The highest accepted tag up to the floor: the one that a `multiple` may name. */
+  #accepted = 0;
+  /** Settled tags above the floor, and whether they were accepted. */
+  readonly #ahead = new Map<number, boolean>();
+  /** Accepted tags above the floor that were not sent yet. */
+  #aheadUnsent: number[] = [];
+  #refused: number[] = [];
+
+  /** True when there is something to flush. */
+  get dirty(): boolean {
+    return this.#accepted > this.#confirmedFloor || this.#aheadUnsent.length > 0 || this.#refused.length > 0;
+  }
+
+  /** How many publishes are not settled yet. */
+  get pending(): number {
+    return this.#last - this.#floor - this.#ahead.size;
+  }
+
+  /** The tag of the next publish: 1, 2, 3... */
+  open(): number {
+    return ++this.#last;
+  }
+
+  /** Settles a tag, in any order. */
+  settle(tag: number, accepted: boolean): void {
+    if (!accepted) this.#refused.push(tag);
+    if (tag !== this.#floor + 1) {
+      this.#ahead.set(tag, accepted);
+      if (accepted) this.#aheadUnsent.push(tag);
+      return;
+    }
+    this.#advance(accepted);
+    if (this.#ahead.size === 0) return;
+    for (let next = this.#ahead.get(this.#floor + 1); next !== undefined; next = this.#ahead.get(this.#floor + 1)) {
+      this.#ahead.delete(this.#floor + 1);
+      this.#advance(next);
+    }
+  }
+
+  /** Says what was settled since the last call: refusals one by one, then the rest in as few confirms as possible. */
+  flush(sink: ConfirmSink): void {
+    if (this.#refused.length > 0) {
+      for (const tag of this.#refused) sink.refuse(tag);
+      this.#refused = [];
+    }
+    const floor = this.#accepted;
+    if (floor > this.#confirmedFloor) {
+      sink.confirm(floor, floor - this.#confirmedFloor > 1);
+      this.#confirmedFloor = floor;
+    }
+    if (this.#aheadUnsent.length > 0) {
+      for (const tag of this.#aheadUnsent) if (tag > floor) sink.confirm(tag, false);
+      this.#aheadUnsent = [];
+    }
+  }
+
+  #advance(accepted: boolean): void {
+    this.#floor++;
+    if (accepted) this.#accepted = this.#floor;
+  }
+}

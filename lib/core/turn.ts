@@ -1,0 +1,29 @@
+// Work that is done once per turn of the event loop, however often it is asked for: flushing outputs, copying leftovers.
+import type { Clock } from './ports.ts';
+
+/** Something with work for the end of the turn. */
+export interface TurnTask {
+  /** Called once at the end of each turn in which the task was added. */
+  endTurn(): void;
+}
+
+/** Gathers the tasks of a turn. A task guards itself against being added twice in a turn. */
+export class TurnScheduler {
+  readonly #clock: Clock;
+  #tasks: TurnTask[] = [];
+  readonly #run = (): void => this.#endTurn();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  add(task: TurnTask): void {
+    if (this.#tasks.push(task) === 1) this.#clock.endOfTurn(this.#run);
+  }
+
+  #endTurn(): void {
+    const tasks = this.#tasks;
+    this.#tasks = [];
+    for (const task of tasks) task.endTurn();
+  }
+}

@@ -1,0 +1,351 @@
+// A virtual host: its exchanges, queues and bindings, and the way of a message from its route to its queues.
+import { ArgumentError, type Routable } from '../../exchanges/exchange-type.ts';
+import type { ExchangeTypeRegistry } from '../../exchanges/exchange-type-registry.ts';
+import { typeName } from '../../exchanges/field-value.ts';
+import { route as traverse } from '../../exchanges/traverse.ts';
+import type { FieldTable } from '../../codec/field-table.ts';
+import { type Binding, bindingIdentity, type Destination } from './binding.ts';
+import { ClassicQueue, type QueueContext } from './classic-queue.ts';
+import type { Consumer } from './consumer.ts';
+import { assertSameExchange, assertSameQueue } from './declaration-checks.ts';
+import { BrokerError, describeResource, notFound } from './errors.ts';
+import { Exchange, type ExchangeSettings } from './exchange.ts';
+import type { MemoryAccount } from './memory-account.ts';
+import type { Message } from './message.ts';
+import { generateReplyQueueName, isReplyQueueName } from './names.ts';
+import type { Owner } from './ports.ts';
+import { DefaultRouter, PREDECLARED_EXCHANGES } from './predeclared.ts';
+import type { Queue, QueueSettings } from './queue.ts';
+import { createQueue } from './queue-types.ts';
+import type { RetentionSlab } from './retention-slab.ts';
+import { type Route, RouteCache } from './route.ts';
+import type { TurnScheduler } from './turn.ts';
+
+/** What the virtual hosts of a broker share. */
+export interface VirtualHostContext {
+  readonly exchangeTypes: ExchangeTypeRegistry;
+  readonly memory: MemoryAccount;
+  readonly turn: TurnScheduler;
+  readonly slab: RetentionSlab;
+}
+
+const EMPTY_ARGUMENTS: FieldTable = new Map();
+
+/** Names a binding's other end: what `queue.bind` and `exchange.bind` share. */
+export interface BindingRequest {
+  readonly source: string;
+  readonly destinationKind: 'queue' | 'exchange';
+  readonly destination: string;
+  readonly bindingKey: string;
+  readonly arguments: FieldTable;
+}
+
+export class VirtualHost {
+  readonly name: string;
+  readonly exchanges = new Map<string, Exchange>();
+  readonly queues = new Map<string, Queue>();
+  readonly #replyQueues = new Map<string, Queue>();
+  readonly #types: ExchangeTypeRegistry;
+  readonly #queueContext: QueueContext;
+  readonly #routes = new RouteCache();
+  /** Moves with every change of exchanges, queues and bindings: what was routed before must be routed anew. */
+  #version = 0;
+
+  constructor(name: string, context: VirtualHostContext) {
+    this.name = name;
+    this.#types = context.exchangeTypes;
+    this.#queueContext = {
+      virtualHost: name,
+      memory: context.memory,
+      turn: context.turn,
+      slab: context.slab,
+      queueUnused: (queue) => this.#removeQueue(queue),
+    };
+    this.#addPredeclared();
+  }
+
+  // Exchanges
+
+  /** @throws {BrokerError} NOT_FOUND */
+  getExchange(name: string): Exchange {
+    const exchange = this.exchanges.get(name);
+    if (exchange === undefined) throw notFound('exchange', name, this.name);
+    return exchange;
+  }
+
+  /** @throws {BrokerError} COMMAND_INVALID for a type that is not registered */
+  checkExchangeType(type: string): void {
+    if (this.#types.get(type) === undefined) throw unknownExchangeType(type);
+  }
+
+  /**
+   * Makes an exchange, or finds the equal one that exists.
+   * @throws {BrokerError} PRECONDITION_FAILED when it exists with other settings, COMMAND_INVALID for an unknown type
+   */
+  declareExchange(settings: ExchangeSettings): Exchange {
+    const type = this.#types.get(settings.type);
+    if (type === undefined) throw unknownExchangeType(settings.type);
+    const current = this.exchanges.get(settings.name);
+    if (current !== undefined) {
+      assertSameExchange(this.#describe('exchange', settings.name), settings, current.settings);
+      return current;
+    }
+    const alternate = this.#alternateOf(settings);
+    checkArguments(() => type.validateExchange?.(settings.arguments));
+    const exchange = new Exchange(settings, type.createRouter<Destination>(settings.arguments), alternate);
+    this.exchanges.set(settings.name, exchange);
+    this.#version++;
+    return exchange;
+  }
+
+  /** Deletes an exchange, if it exists. @throws {BrokerError} PRECONDITION_FAILED when `ifUnused` and it has bindings. */
+  deleteExchange(name: string, ifUnused: boolean): void {
+    const exchange = this.exchanges.get(name);
+    if (exchange === undefined) return;
+    if (ifUnused && exchange.outgoing.size > 0) {
+      throw new BrokerError('PRECONDITION_FAILED', `${this.#describe('exchange', name)} in use`);
+    }
+    this.#removeExchange(exchange);
+  }
+
+  // Bindings
+
+  /** @throws {BrokerError} NOT_FOUND when an end is missing, RESOURCE_LOCKED for another's exclusive queue */
+  bind(request: BindingRequest, owner: Owner): void {
+    const { destination, source, identity } = this.#bindingEnds(request, owner);
+    const type = this.#types.get(source.settings.type);
+    checkArguments(() => type?.validateBinding?.(request.bindingKey, request.arguments));
+    if (source.outgoing.has(identity)) return;
+    const binding: Binding = {
+      source,
+      destination,
+      bindingKey: request.bindingKey,
+      arguments: request.arguments.size === 0 ? EMPTY_ARGUMENTS : request.arguments,
+    };
+    source.outgoing.set(identity, binding);
+    source.router.bind(binding);
+    destination.bindings.add(binding);
+    this.#version++;
+  }
+
+  /** Removes a binding, if it exists. @throws {BrokerError} RESOURCE_LOCKED for another's exclusive queue */
+  unbind(request: BindingRequest, owner: Owner): void {
+    const { source, destinationKind, destination: name, bindingKey, arguments: args } = request;
+    const identity = bindingIdentity(destinationKind, name, bindingKey, args);
+    const binding = this.exchanges.get(source)?.outgoing.get(identity);
+    if (binding === undefined) return;
+    if (destinationKind === 'queue') this.getQueue(name, owner);
+    binding.destination.bindings.delete(binding);
+    this.#removeOutgoing(binding);
+    this.#version++;
+  }
+
+  // Queues
+
+  /** @throws {BrokerError} NOT_FOUND, or RESOURCE_LOCKED when it is another connection's exclusive queue */
+  getQueue(name: string, owner: Owner): Queue {
+    const queue = this.queues.get(name);
+    if (queue === undefined) throw notFound('queue', name, this.name);
+    if (queue.settings.owner !== null && queue.settings.owner !== owner) throw this.#locked(name);
+    return queue;
+  }
+
+  /**
+   * Makes a queue, or finds the equal one that exists.
+   * @throws {BrokerError} PRECONDITION_FAILED when it exists with other settings, RESOURCE_LOCKED when exclusive use forbids it
+   */
+  declareQueue(settings: QueueSettings): Queue {
+    const current = this.queues.get(settings.name);
+    if (current === undefined) return this.#addQueue(settings);
+    if (current.settings.owner !== settings.owner) throw this.#locked(settings.name);
+    assertSameQueue(this.#describe('queue', settings.name), settings, current.settings);
+    return current;
+  }
+
+  /**
+   * Deletes a queue with its messages, if it exists, and returns how many messages were ready in it.
+   * @throws {BrokerError} PRECONDITION_FAILED when a condition does not hold, RESOURCE_LOCKED
+   */
+  deleteQueue(name: string, conditions: { ifUnused: boolean; ifEmpty: boolean }, owner: Owner): number {
+    if (!this.queues.has(name)) return 0;
+    const queue = this.getQueue(name, owner);
+    const resource = this.#describe('queue', name);
+    if (conditions.ifEmpty && queue.messageCount > 0) {
+      throw new BrokerError('PRECONDITION_FAILED', `${resource} not empty`);
+    }
+    if (conditions.ifUnused && queue.consumerCount > 0) {
+      throw new BrokerError('PRECONDITION_FAILED', `${resource} in use`);
+    }
+    const count = queue.messageCount;
+    this.#removeQueue(queue);
+    return count;
+  }
+
+  /** Deletes the exclusive queues of a connection that ends. */
+  deleteOwnedQueues(owner: Owner): void {
+    for (const queue of owner.ownedQueues) this.#removeQueue(queue);
+  }
+
+  /**
+   * Gives a consumer an address of its own for direct replies: whatever is published to the default exchange with that
+   * routing key goes to it. See https://www.rabbitmq.com/docs/direct-reply-to
+   */
+  openReplyQueue(consumer: Consumer): Queue {
+    const settings = {
+      name: generateReplyQueueName(),
+      durable: false,
+      autoDelete: false,
+      owner: null,
+      arguments: EMPTY_ARGUMENTS,
+    };
+    const queue = new ClassicQueue(settings, this.#queueContext);
+    queue.addConsumer(consumer);
+    this.#replyQueues.set(settings.name, queue);
+    return queue;
+  }
+
+  closeReplyQueue(queue: Queue): void {
+    if (this.#replyQueues.delete(queue.name)) queue.close();
+  }
+
+  hasReplyQueue(name: string): boolean {
+    return this.#replyQueues.has(name);
+  }
+
+  // Messages
+
+  /** The route that two adjacent short strings, exchange and routing key, name. */
+  findRoute(buffer: Buffer, start: number, end: number): Route {
+    return this.#routes.find(buffer, start, end, this.#version);
+  }
+
+  /** The exchange of a route. @throws {BrokerError} NOT_FOUND */
+  exchangeOf(route: Route): Exchange {
+    if (route.version !== this.#version) this.#resolve(route);
+    if (route.target === undefined) throw notFound('exchange', route.exchange, this.name);
+    return route.target;
+  }
+
+  /**
+   * The queues that a message goes to, each once.
+   * @param extraKeys further routing keys (the CC and BCC headers)
+   * @throws {BrokerError} NOT_FOUND when the exchange is missing
+   */
+  route(message: Message, extraKeys: readonly string[]): readonly Queue[] {
+    const { route } = message;
+    const exchange = this.exchangeOf(route);
+    if (route.queues !== null && extraKeys.length === 0) return route.queues;
+    const queues: Queue[] = [];
+    const headers = extraKeys.length > 0 ? message.headers : null;
+    const copies = extraKeys.map((routingKey): Routable => ({ routingKey, headers }));
+    traverse<Queue>(exchange, message, queues, copies);
+    return queues;
+  }
+
+  /** Gives a message that was published to the default exchange to the clients whose reply addresses its keys name. */
+  deliverReplies(message: Message, extraKeys: readonly string[]): void {
+    if (this.#replyQueues.size === 0) return;
+    this.#findReplyQueue(message.routingKey)?.publish(message, null);
+    for (const key of extraKeys) this.#findReplyQueue(key)?.publish(message, null);
+  }
+
+  #resolve(route: Route): void {
+    route.version = this.#version;
+    route.target = this.exchanges.get(route.exchange);
+    route.queues = null;
+    if (route.target === undefined) return;
+    const queues: Queue[] = [];
+    const byKeyOnly = traverse<Queue>(route.target, { routingKey: route.routingKey, headers: null }, queues);
+    if (byKeyOnly) route.queues = queues;
+  }
+
+  #addPredeclared(): void {
+    const base = { durable: true, autoDelete: false, arguments: EMPTY_ARGUMENTS };
+    const router = new DefaultRouter(this.queues);
+    const settings = { ...base, name: '', type: 'direct', internal: false };
+    this.exchanges.set('', new Exchange(settings, router, () => undefined));
+    for (const [name, type, internal] of PREDECLARED_EXCHANGES) this.declareExchange({ ...base, name, type, internal });
+  }
+
+  #findReplyQueue(name: string): Queue | undefined {
+    return isReplyQueueName(name) ? this.#replyQueues.get(name) : undefined;
+  }
+
+  #alternateOf(settings: ExchangeSettings): () => Exchange | undefined {
+    const argument = settings.arguments.get('alternate-exchange');
+    if (argument === undefined) return () => undefined;
+    if (argument.type !== 'S') {
+      const resource = this.#describe('exchange', settings.name);
+      const type = typeName(argument.type);
+      throw new BrokerError('PRECONDITION_FAILED', `invalid type '${type}' for arg 'alternate-exchange' in ${resource}`);
+    }
+    // The default exchange is no alternate: it would route by name what is bound by key.
+    return () => (argument.value === '' ? undefined : this.exchanges.get(argument.value));
+  }
+
+  #addQueue(settings: QueueSettings): Queue {
+    const queue = createQueue(settings, this.#queueContext);
+    this.queues.set(settings.name, queue);
+    settings.owner?.ownedQueues.add(queue);
+    this.#version++;
+    return queue;
+  }
+
+  #removeQueue(queue: Queue): void {
+    this.queues.delete(queue.name);
+    queue.settings.owner?.ownedQueues.delete(queue);
+    this.#version++;
+    for (const binding of [...queue.bindings]) this.#removeOutgoing(binding);
+    queue.close();
+  }
+
+  #removeExchange(exchange: Exchange): void {
+    this.exchanges.delete(exchange.name);
+    this.#version++;
+    for (const binding of exchange.outgoing.values()) binding.destination.bindings.delete(binding);
+    exchange.outgoing.clear();
+    for (const binding of [...exchange.bindings]) this.#removeOutgoing(binding);
+  }
+
+  /** Removes a binding at its source, which may have waited for its last binding to go. */
+  #removeOutgoing(binding: Binding): void {
+    const { source, destination, bindingKey, arguments: args } = binding;
+    const kind = destination.isExchange ? 'exchange' : 'queue';
+    source.outgoing.delete(bindingIdentity(kind, destination.name, bindingKey, args));
+    source.router.unbind(binding);
+    const isHere = this.exchanges.get(source.name) === source;
+    if (source.settings.autoDelete && source.outgoing.size === 0 && isHere) this.#removeExchange(source);
+  }
+
+  #bindingEnds(request: BindingRequest, owner: Owner): { destination: Destination; source: Exchange; identity: string } {
+    const { destinationKind: kind, destination: name, bindingKey, arguments: args } = request;
+    const source = this.getExchange(request.source);
+    const destination = kind === 'queue' ? this.getQueue(name, owner) : this.getExchange(name);
+    return { destination, source, identity: bindingIdentity(kind, name, bindingKey, args) };
+  }
+
+  #describe(kind: 'queue' | 'exchange', name: string): string {
+    return describeResource(kind, name, this.name);
+  }
+
+  #locked(name: string): BrokerError {
+    const resource = this.#describe('queue', name);
+    const hint =
+      'It could be originally declared on another connection or the exclusive property value does not match that of the original declaration.';
+    return new BrokerError('RESOURCE_LOCKED', `cannot obtain exclusive access to locked ${resource}. ${hint}`);
+  }
+}
+
+/** Exchange types are looked up before anything else is checked, even for an exchange that exists. */
+function unknownExchangeType(type: string): BrokerError {
+  return new BrokerError('COMMAND_INVALID', `${type === '' ? 'invalid' : 'unknown'} exchange type '${type}'`);
+}
+
+function checkArguments(check: () => void): void {
+  try {
+    check();
+  } catch (error) {
+    if (error instanceof ArgumentError) throw new BrokerError('PRECONDITION_FAILED', error.message);
+    throw error;
+  }
+}

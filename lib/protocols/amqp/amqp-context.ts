@@ -1,0 +1,38 @@
+// What the composition root gives to AMQP connections: settings and the parts of the broker that they speak to.
+import type { FieldTable } from '../../../codec/field-table.ts';
+import type { SaslMechanism } from '../../auth/sasl.ts';
+import type { UserStore } from '../../auth/users.ts';
+import type { MemoryAccount } from '../../core/memory-account.ts';
+import type { Clock, Logger } from '../../core/ports.ts';
+import type { RetentionSlab } from '../../core/retention-slab.ts';
+import type { TurnScheduler } from '../../core/turn.ts';
+import type { VirtualHost } from '../../core/virtual-host.ts';
+
+export interface AmqpContext {
+  /** What connection.start tells of the server; see `serverProperties`. */
+  readonly serverProperties: FieldTable;
+  readonly frameMaxBytes: number;
+  readonly channelMax: number;
+  readonly heartbeatSeconds: number;
+  readonly handshakeTimeoutMs: number;
+  readonly maxMessageSizeBytes: number;
+  readonly users: UserStore;
+  /** By name, in the order in which they are offered. */
+  readonly saslMechanisms: ReadonlyMap<string, SaslMechanism>;
+  /** Users that may connect from this machine only. */
+  readonly loopbackUsers: readonly string[];
+  readonly virtualHosts: ReadonlyMap<string, VirtualHost>;
+  readonly memory: MemoryAccount;
+  readonly turn: TurnScheduler;
+  readonly slab: RetentionSlab;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** The two ends of a connection's stream, as far as they are known. */
+export interface PeerAddresses {
+  readonly remoteAddress?: string | undefined;
+  readonly remotePort?: number | undefined;
+  readonly localAddress?: string | undefined;
+  readonly localPort?: number | undefined;
+}

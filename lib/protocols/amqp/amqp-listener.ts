@@ -1,0 +1,95 @@
+// The AMQP side of a broker: makes connections of streams, ticks them, and ends them all.
+import type { Duplex } from 'node:stream';
+import type { Timer } from '../../core/ports.ts';
+import type { AmqpContext, PeerAddresses } from './amqp-context.ts';
+import type { CloseReason } from './close-reason.ts';
+import { Connection, type ConnectionHost } from './connection.ts';
+import { OutputPool } from './output-buffer.ts';
+
+const TICK_MS = 1000;
+/** After so many received bytes it is seen to that unacknowledged deliveries don't pin the chunks that they came in. */
+const ISOLATE_BYTES = 16 * 1024 * 1024;
+
+export class AmqpListener implements ConnectionHost {
+  readonly pool = new OutputPool();
+  readonly #context: AmqpContext;
+  readonly #maxConnections: number;
+  readonly #connections = new Set<Connection>();
+  readonly #ends = new Map<CloseReason, number>();
+  #ticker: Timer | undefined;
+  #receivedBytes = 0;
+  #whenEmpty: (() => void) | undefined;
+  #closing = false;
+
+  /** @param maxConnections 0 for no limit */
+  constructor(context: AmqpContext, maxConnections: number) {
+    this.#context = context;
+    this.#maxConnections = maxConnections;
+  }
+
+  get connectionCount(): number {
+    return this.#connections.size;
+  }
+
+  /** How many connections ended for each reason so far. */
+  get ends(): ReadonlyMap<CloseReason, number> {
+    return this.#ends;
+  }
+
+  /**
+   * Serves AMQP on a stream.
+   * @param reusableWrites the stream is done with a written buffer once its `writableLength` is zero, as a TCP socket is
+   */
+  accept(stream: Duplex, peer: PeerAddresses, reusableWrites: boolean): void {
+    const connection = new Connection(stream, peer, reusableWrites, this.#context, this);
+    this.#connections.add(connection);
+    if (this.#closing) {
+      connection.destroy('shutdown');
+      return;
+    }
+    if (this.#maxConnections > 0 && this.#connections.size > this.#maxConnections) {
+      connection.destroy('too-many-connections');
+      return;
+    }
+    this.#ticker ??= this.#context.clock.every(TICK_MS, () => this.#tick());
+    stream.on('data', (chunk: Buffer) => this.#countReceived(chunk.length));
+  }
+
+  connectionEnded(connection: Connection, reason: CloseReason): void {
+    this.#connections.delete(connection);
+    this.#ends.set(reason, (this.#ends.get(reason) ?? 0) + 1);
+    if (this.#connections.size > 0) return;
+    this.#ticker?.cancel();
+    this.#ticker = undefined;
+    this.#whenEmpty?.();
+  }
+
+  /** Closes all connections with 320 CONNECTION_FORCED; those that have not answered after `timeoutMs` are cut. */
+  async close(timeoutMs: number): Promise<void> {
+    this.#closing = true;
+    if (this.#connections.size === 0) return;
+    const empty = new Promise<void>((resolve) => {
+      this.#whenEmpty = resolve;
+    });
+    for (const connection of [...this.#connections]) {
+      connection.forceClose('shutdown', "broker forced connection closure with reason 'shutdown'");
+    }
+    const timer = this.#context.clock.after(timeoutMs, () => {
+      for (const connection of [...this.#connections]) connection.destroy('shutdown');
+    });
+    if (this.#connections.size > 0) await empty;
+    timer.cancel();
+  }
+
+  #tick(): void {
+    const now = this.#context.clock.now();
+    for (const connection of this.#connections) connection.tick(now);
+  }
+
+  #countReceived(bytes: number): void {
+    this.#receivedBytes += bytes;
+    if (this.#receivedBytes < ISOLATE_BYTES) return;
+    this.#receivedBytes = 0;
+    for (const connection of this.#connections) connection.isolate(this.#context.slab);
+  }
+}

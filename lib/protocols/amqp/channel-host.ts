@@ -1,0 +1,33 @@
+// What a channel asks of its connection. The connection implements it; the channel knows no more of it than this.
+import type { Method } from '../../../codec/generated/methods.ts';
+import type { User } from '../../auth/users.ts';
+import type { MemoryAccount } from '../../core/memory-account.ts';
+import type { Logger, Owner } from '../../core/ports.ts';
+import type { VirtualHost } from '../../core/virtual-host.ts';
+import type { Channel } from './channel.ts';
+import type { OutputBuffer } from './output-buffer.ts';
+
+export interface ChannelHost extends Owner {
+  readonly user: User;
+  readonly virtualHost: VirtualHost;
+  readonly output: OutputBuffer;
+  /** The largest frame that the client takes, in bytes. */
+  readonly frameMax: number;
+  readonly maxMessageSizeBytes: number;
+  readonly memory: MemoryAccount;
+  readonly logger: Logger;
+  /** The client wants basic.cancel when a queue goes. */
+  readonly wantsCancelNotify: boolean;
+  /** The client reads too slowly, or got its share of this turn: consumers wait. */
+  readonly congested: boolean;
+  /** Writes a method frame. */
+  send(channel: number, method: Method): void;
+  /** Something was written to `output`: it is flushed at the end of the turn. */
+  wrote(): void;
+  /** A channel has confirms to send at the end of the turn. */
+  confirmAtEndOfTurn(channel: Channel): void;
+  /** A publish begins: the connection is one that publishes. */
+  publishing(): void;
+  /** The channel is over: its number is free. */
+  channelClosed(channel: Channel): void;
+}

@@ -1,0 +1,105 @@
+// A channel: takes its frames, knows its state, and hands methods to the handler of their class.
+import { BASIC_PUBLISH, CHANNEL_CLOSE, CHANNEL_CLOSE_OK, decodeMethod, type Method } from '../../../codec/generated/methods.ts';
+import { readUInt32 } from '../../../codec/integers.ts';
+import { AmqpError } from './amqp-error.ts';
+import type { ChannelHost } from './channel-host.ts';
+import { Deliveries } from './deliveries.ts';
+import { handleMethod } from './handlers/dispatch.ts';
+import { Publisher } from './publisher.ts';
+import type { Transaction } from './transaction.ts';
+
+export class Channel {
+  readonly number: number;
+  readonly host: ChannelHost;
+  readonly publisher: Publisher;
+  readonly deliveries: Deliveries;
+  /** The queue declared last: what an empty queue name means (AMQP 0-9-1, queue.declare). */
+  lastQueueName = '';
+  /** What tx mode holds back; null in the other modes. */
+  transaction: Transaction | null = null;
+  /** We sent channel.close: everything is ignored until the client's answer. */
+  #closing = false;
+
+  constructor(number: number, host: ChannelHost) {
+    this.number = number;
+    this.host = host;
+    this.publisher = new Publisher(this, host);
+    this.deliveries = new Deliveries(this, host);
+  }
+
+  onMethod(buffer: Buffer, start: number, end: number): void {
+    this.publisher.content.expectMethod();
+    const id = readUInt32(buffer, start);
+    if (id === BASIC_PUBLISH) {
+      this.host.publishing();
+      this.publisher.begin(buffer, start, end);
+      return;
+    }
+    const method = decodeMethod(buffer, start, end);
+    if (this.#closing) this.#whileClosing(method);
+    else handleMethod(this, method);
+  }
+
+  onHeader(buffer: Buffer, start: number, end: number): void {
+    if (this.publisher.content.header(buffer, start, end, this.#closing)) this.#publish();
+  }
+
+  onBody(buffer: Buffer, start: number, end: number, last: boolean): void {
+    if (this.publisher.content.body(buffer, start, end, last)) this.#publish();
+  }
+
+  send(method: Method): void {
+    this.host.send(this.number, method);
+  }
+
+  /** The client closes the channel. */
+  close(): void {
+    this.shutDown();
+    this.publisher.flushConfirms();
+    this.send({ id: CHANNEL_CLOSE_OK });
+    this.host.channelClosed(this);
+  }
+
+  /** We close the channel for an error: `channel.close` is sent, the answer awaited. */
+  closeForError(replyCode: number, replyText: string, methodId: number): void {
+    this.#closing = true;
+    this.publisher.flushConfirms();
+    this.shutDown();
+    this.send({ id: CHANNEL_CLOSE, replyCode, replyText, classId: methodId >>> 16, methodId: methodId & 0xffff });
+  }
+
+  /** Ends consumers and gives back what was not acknowledged. */
+  shutDown(): void {
+    this.endConsumers();
+    this.endDeliveries();
+  }
+
+  /** The first half of an end: no consumer of this channel gets what `endDeliveries` gives back. */
+  endConsumers(): void {
+    this.publisher.content.reset();
+    this.deliveries.cancelAll();
+  }
+
+  endDeliveries(): void {
+    if (this.transaction !== null) {
+      this.deliveries.unacked.restore(this.transaction.claimed());
+      this.transaction.clear();
+    }
+    this.deliveries.requeueAll();
+  }
+
+  #publish(): void {
+    if (!this.#closing) this.publisher.publish();
+    this.publisher.content.forget();
+  }
+
+  #whileClosing(method: Method): void {
+    if (method.id === CHANNEL_CLOSE_OK) {
+      this.host.channelClosed(this);
+    } else if (method.id === CHANNEL_CLOSE) {
+      this.send({ id: CHANNEL_CLOSE_OK });
+    } else if (method.id >>> 16 === CHANNEL_CLOSE >>> 16) {
+      throw new AmqpError('CHANNEL_ERROR', "second 'channel.open' seen");
+    }
+  }
+}

@@ -1,0 +1,272 @@
+// The consuming side of a channel: its consumers, what it delivered and was not settled yet, and its prefetch limits.
+import { BASIC_CANCEL } from '../../../codec/generated/methods.ts';
+import { BLOCKED_BY_OUTPUT, BLOCKED_BY_SESSION_PREFETCH, Consumer, type ConsumerOptions } from '../../core/consumer.ts';
+import { BrokerError } from '../../core/errors.ts';
+import type { Message } from '../../core/message.ts';
+import { generateConsumerTag } from '../../core/names.ts';
+import type { DeliverySink } from '../../core/ports.ts';
+import type { Delivery, Queue } from '../../core/queue.ts';
+import type { RetentionSlab } from '../../core/retention-slab.ts';
+import { AmqpError } from './amqp-error.ts';
+import type { Channel } from './channel.ts';
+import type { ChannelHost } from './channel-host.ts';
+import { writeDelivery } from './delivery-writer.ts';
+import { Subscription } from './subscription.ts';
+import { UnackedDeliveries, type UnackedDelivery } from './unacked-deliveries.ts';
+
+/** What basic.ack, nack, reject and recover do with a delivery. */
+export type Settlement = 'acknowledge' | 'reject' | 'requeue';
+
+/** What basic.consume asks for, its queue aside. */
+export type ConsumeRequest = Pick<ConsumerOptions, 'noAck' | 'exclusive' | 'priority' | 'arguments'> & {
+  /** Empty to have one made up. */
+  readonly tag: string;
+};
+
+export class Deliveries {
+  readonly unacked = new UnackedDeliveries();
+  readonly #channel: Channel;
+  readonly #host: ChannelHost;
+  readonly #subscriptions = new Map<string, Subscription>();
+  #nextTag = 1;
+  /** basic.qos for the consumers to come. */
+  prefetch = 0;
+  /** basic.qos for all of the channel together; 0 is no limit. */
+  #sessionLimit = 0;
+  /** Unsettled deliveries to consumers: what the session limit counts. */
+  #sessionCount = 0;
+  #sessionBlocked = false;
+  /** The consumer of direct replies; its queue is private to it. */
+  #reply: { readonly tag: string; readonly queue: Queue } | null = null;
+
+  constructor(channel: Channel, host: ChannelHost) {
+    this.#channel = channel;
+    this.#host = host;
+  }
+
+  /** Where replies to this channel are published; undefined when it consumes none. */
+  get replyAddress(): string | undefined {
+    return this.#reply?.queue.name;
+  }
+
+  get consumerCount(): number {
+    return this.#subscriptions.size + (this.#reply === null ? 0 : 1);
+  }
+
+  /**
+   * Makes the consumer and returns its tag. Deliveries begin with the returned function, so that consume-ok goes first.
+   * @throws {AmqpError} NOT_ALLOWED when the tag is in use
+   * @throws {BrokerError} ACCESS_REFUSED when exclusive use forbids it
+   */
+  consume(queue: Queue, request: ConsumeRequest, announce: (tag: string) => void): void {
+    const tag = this.#claimTag(request.tag);
+    const subscription = new Subscription(tag, queue, this);
+    const consumer = this.#createConsumer(subscription, tag, request);
+    subscription.consumer = consumer;
+    queue.checkConsumer(consumer);
+    this.#subscriptions.set(tag, subscription);
+    announce(tag);
+    queue.addConsumer(consumer);
+  }
+
+  /** Makes the consumer of direct replies. @throws {AmqpError} as RabbitMQ for a second one, or one that would acknowledge */
+  consumeReplies(request: ConsumeRequest, announce: (tag: string) => void): void {
+    const tag = this.#claimTag(request.tag);
+    if (this.#reply !== null) throw new AmqpError('PRECONDITION_FAILED', 'reply consumer already set');
+    if (!request.noAck) throw new AmqpError('PRECONDITION_FAILED', 'reply consumer cannot acknowledge');
+    const sink = new ReplySink(tag, this.#channel, this.#host, () => this.#nextTag);
+    const consumer = this.#createConsumer(sink, tag, { ...request, exclusive: false, priority: 0 });
+    announce(tag);
+    this.#reply = { tag, queue: this.#host.virtualHost.openReplyQueue(consumer) };
+  }
+
+  /** Ends a consumer, if there is one of that tag. */
+  cancel(tag: string): void {
+    if (this.#reply?.tag === tag) {
+      this.#host.virtualHost.closeReplyQueue(this.#reply.queue);
+      this.#reply = null;
+      return;
+    }
+    const subscription = this.#subscriptions.get(tag);
+    if (subscription === undefined) return;
+    this.#subscriptions.delete(tag);
+    if (subscription.consumer !== null) subscription.queue.removeConsumer(subscription.consumer);
+  }
+
+  /** The queue is gone, and its consumer with it. */
+  cancelledByServer(subscription: Subscription): void {
+    this.#subscriptions.delete(subscription.tag);
+    if (!this.#host.wantsCancelNotify) return;
+    this.#host.send(this.#channel.number, { id: BASIC_CANCEL, consumerTag: subscription.tag, noWait: true });
+  }
+
+  deliver(
+    subscription: Subscription,
+    consumer: Consumer,
+    message: Message,
+    position: number,
+    redelivered: boolean,
+  ): void {
+    const host = this.#host;
+    const tag = this.#nextTag++;
+    if (!consumer.noAck) {
+      this.unacked.add({ tag, message, source: subscription, position });
+      this.#sessionCount++;
+      if (this.#sessionCount >= this.#sessionLimit && this.#sessionLimit > 0) this.#blockSession();
+    }
+    writeDelivery(
+      host.output,
+      this.#channel.number,
+      host.frameMax,
+      subscription.tagBytes,
+      tag,
+      redelivered,
+      message,
+    );
+    host.wrote();
+  }
+
+  /** Counts a message that basic.get took, and returns its delivery tag. */
+  take(queue: Queue, delivery: Delivery, noAck: boolean): number {
+    const tag = this.#nextTag++;
+    const { message, position } = delivery;
+    if (!noAck) this.unacked.add({ tag, message, source: { queue, consumer: null }, position });
+    return tag;
+  }
+
+  /** basic.qos with global set: limits the channel as a whole, at once. */
+  limitSession(count: number): void {
+    this.#sessionLimit = count;
+    if (count > 0 && this.#sessionCount >= count) this.#blockSession();
+    else this.#unblockSession();
+  }
+
+  /**
+   * Takes the deliveries that an ack, nack or reject names out of the unsettled ones.
+   * @param tag 0 with `multiple` for all
+   * @throws {AmqpError} PRECONDITION_FAILED for an unknown tag; nothing is taken then
+   */
+  claim(tag: number, multiple: boolean): UnackedDelivery[] {
+    const { unacked } = this;
+    if (multiple && tag === 0) return unacked.takeAll();
+    if (!multiple) {
+      const delivery = unacked.take(tag);
+      if (delivery !== undefined) return [delivery];
+    } else if (unacked.has(tag)) {
+      const taken: UnackedDelivery[] = [];
+      unacked.takeUpTo(tag, (delivery) => taken.push(delivery));
+      return taken;
+    }
+    throw new AmqpError('PRECONDITION_FAILED', `unknown delivery tag ${tag}`);
+  }
+
+  /** Acknowledges one delivery: what `claim` and `settle` do, without a list. @throws {AmqpError} as `claim` */
+  acknowledge(tag: number): void {
+    const delivery = this.unacked.take(tag);
+    if (delivery === undefined) throw new AmqpError('PRECONDITION_FAILED', `unknown delivery tag ${tag}`);
+    const { consumer, queue } = delivery.source;
+    queue.acknowledge(delivery.message, delivery.position);
+    if (consumer === null) return;
+    consumer.settle(1);
+    consumer.refill();
+    this.#sessionCount--;
+    this.#unblockSession();
+  }
+
+  /** Settles deliveries that were claimed, then lets their consumers and queues go on. */
+  settle(deliveries: readonly UnackedDelivery[], settlement: Settlement): void {
+    const queues = new Set<Queue>();
+    const consumers = new Set<Consumer>();
+    for (const { message, source, position } of deliveries) {
+      source.queue[settlement](message, position);
+      if (settlement === 'requeue') queues.add(source.queue);
+      if (source.consumer === null) continue;
+      source.consumer.settle(1);
+      consumers.add(source.consumer);
+      this.#sessionCount--;
+    }
+    for (const queue of queues) queue.deliver();
+    for (const consumer of consumers) consumer.refill();
+    this.#unblockSession();
+  }
+
+  /** The connection can take deliveries again, or can't. */
+  setCongested(congested: boolean): void {
+    for (const { consumer } of this.#subscriptions.values()) {
+      if (congested) consumer?.block(BLOCKED_BY_OUTPUT);
+      else consumer?.unblock(BLOCKED_BY_OUTPUT);
+    }
+  }
+
+  /** Ends all consumers; what they hold stays until `requeueAll`. */
+  cancelAll(): void {
+    if (this.#reply !== null) this.cancel(this.#reply.tag);
+    for (const tag of [...this.#subscriptions.keys()]) this.cancel(tag);
+  }
+
+  requeueAll(): void {
+    this.settle(this.unacked.takeAll(), 'requeue');
+  }
+
+  isolate(slab: RetentionSlab): void {
+    if (this.unacked.size > 0) this.unacked.isolate(slab);
+  }
+
+  #claimTag(wanted: string): string {
+    const tag = wanted === '' ? generateConsumerTag() : wanted;
+    if (this.#subscriptions.has(tag) || this.#reply?.tag === tag) {
+      throw new BrokerError('NOT_ALLOWED', `attempt to reuse consumer tag '${tag}'`);
+    }
+    return tag;
+  }
+
+  #createConsumer(sink: DeliverySink, tag: string, request: ConsumeRequest): Consumer {
+    const consumer = new Consumer({ ...request, tag, sink, prefetch: this.prefetch });
+    if (this.#host.congested) consumer.block(BLOCKED_BY_OUTPUT);
+    if (this.#sessionBlocked && !request.noAck) consumer.block(BLOCKED_BY_SESSION_PREFETCH);
+    return consumer;
+  }
+
+  #blockSession(): void {
+    if (this.#sessionBlocked) return;
+    this.#sessionBlocked = true;
+    for (const { consumer } of this.#subscriptions.values()) {
+      if (consumer?.noAck === false) consumer.block(BLOCKED_BY_SESSION_PREFETCH);
+    }
+  }
+
+  #unblockSession(): void {
+    if (!this.#sessionBlocked) return;
+    if (this.#sessionLimit > 0 && this.#sessionCount >= this.#sessionLimit) return;
+    this.#sessionBlocked = false;
+    for (const { consumer } of this.#subscriptions.values()) {
+      if (consumer?.noAck === false) consumer.unblock(BLOCKED_BY_SESSION_PREFETCH);
+    }
+  }
+}
+
+/** Delivers direct replies: they count for nothing, not even a delivery tag. */
+class ReplySink implements DeliverySink {
+  readonly #tagBytes: Buffer;
+  readonly #channel: Channel;
+  readonly #host: ChannelHost;
+  readonly #peekTag: () => number;
+
+  constructor(tag: string, channel: Channel, host: ChannelHost, peekTag: () => number) {
+    const bytes = Buffer.from(tag);
+    this.#tagBytes = Buffer.concat([Buffer.of(bytes.length), bytes]);
+    this.#channel = channel;
+    this.#host = host;
+    this.#peekTag = peekTag;
+  }
+
+  deliver(_consumer: Consumer, message: Message, _position: number, redelivered: boolean): void {
+    const { output, frameMax } = this.#host;
+    writeDelivery(output, this.#channel.number, frameMax, this.#tagBytes, this.#peekTag(), redelivered, message);
+    this.#host.wrote();
+  }
+
+  consumerCancelled(): void {
+    // Its queue is closed by the channel alone.
+  }
+}

@@ -1,0 +1,22 @@
+// The expiration property: a text that RabbitMQ reads as Erlang's string:to_integer does, and refuses in its own words.
+import { AmqpError } from './amqp-error.ts';
+
+/** Ten years. */
+const MOST_MS = 315_360_000_000n;
+
+/** @throws {AmqpError} PRECONDITION_FAILED when it is no number of milliseconds from 0 to ten years. */
+export function checkExpiration(text: string): void {
+  const problem = findProblem(text);
+  if (problem === undefined) return;
+  throw new AmqpError('PRECONDITION_FAILED', `invalid expiration '${text}': ${problem}`);
+}
+
+function findProblem(text: string): string | undefined {
+  const digits = /^[+-]?\d+/.exec(text)?.[0];
+  if (digits === undefined) return 'no_integer';
+  if (digits.length < text.length) return `{leftover_string,"${text.slice(digits.length)}"}`;
+  const value = BigInt(digits);
+  if (value < 0n) return `{value_negative,${value}}`;
+  if (value > MOST_MS) return `{value_too_large,${value}}`;
+  return undefined;
+}

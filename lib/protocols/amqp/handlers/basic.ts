@@ -1,0 +1,127 @@
+// The basic class, publishing aside: consumers, basic.get, and what becomes of deliveries.
+import type { FieldTable } from '../../../../codec/field-table.ts';
+import {
+  BASIC_CANCEL_OK,
+  BASIC_CONSUME_OK,
+  BASIC_GET_EMPTY,
+  BASIC_GET_OK,
+  BASIC_QOS_OK,
+  BASIC_RECOVER_OK,
+  type BasicAck,
+  type BasicCancel,
+  type BasicConsume,
+  type BasicGet,
+  type BasicNack,
+  type BasicQos,
+  type BasicRecover,
+  type BasicRecoverAsync,
+  type BasicReject,
+} from '../../../../codec/generated/methods.ts';
+import { typeName } from '../../../../exchanges/field-value.ts';
+import { describeResource } from '../../../core/errors.ts';
+import { REPLY_TO } from '../../../core/names.ts';
+import { requireAccess } from '../access.ts';
+import { AmqpError } from '../amqp-error.ts';
+import type { Channel } from '../channel.ts';
+import type { Settlement } from '../deliveries.ts';
+import { writeContent } from '../delivery-writer.ts';
+import { queueNameOf } from './names.ts';
+
+const INTEGER_TYPES = 'bBsuIilL';
+
+export function consume(channel: Channel, method: BasicConsume): void {
+  const { host, deliveries } = channel;
+  const name = queueNameOf(channel, method.queue);
+  const { consumerTag: tag, noAck, exclusive, arguments: args } = method;
+  const announce = (consumerTag: string): void => {
+    if (!method.noWait) channel.send({ id: BASIC_CONSUME_OK, consumerTag });
+  };
+  if (name === REPLY_TO) {
+    deliveries.consumeReplies({ tag, noAck, exclusive, priority: 0, arguments: args }, announce);
+    return;
+  }
+  requireAccess(host.user, host.virtualHost.name, 'queue', name, 'read');
+  const queue = host.virtualHost.getQueue(name, host);
+  const priority = priorityOf(args, describeResource('queue', name, host.virtualHost.name));
+  deliveries.consume(queue, { tag, noAck, exclusive, priority, arguments: args }, announce);
+}
+
+export function cancel(channel: Channel, method: BasicCancel): void {
+  const { consumerTag } = method;
+  channel.deliveries.cancel(consumerTag);
+  if (!method.noWait) channel.send({ id: BASIC_CANCEL_OK, consumerTag });
+}
+
+export function get(channel: Channel, method: BasicGet): void {
+  const { host } = channel;
+  const name = queueNameOf(channel, method.queue);
+  requireAccess(host.user, host.virtualHost.name, 'queue', name, 'read');
+  const queue = host.virtualHost.getQueue(name, host);
+  const delivery = queue.get(method.noAck);
+  if (delivery === null) {
+    channel.send({ id: BASIC_GET_EMPTY });
+    return;
+  }
+  const { message, redelivered } = delivery;
+  channel.send({
+    id: BASIC_GET_OK,
+    deliveryTag: channel.deliveries.take(queue, delivery, method.noAck),
+    redelivered,
+    exchange: message.exchange,
+    routingKey: message.routingKey,
+    messageCount: queue.messageCount,
+  });
+  writeContent(host.output, channel.number, host.frameMax, message);
+}
+
+export function ack(channel: Channel, method: BasicAck): void {
+  const { deliveryTag, multiple } = method;
+  if (channel.transaction === null && !multiple) channel.deliveries.acknowledge(deliveryTag);
+  else settle(channel, deliveryTag, multiple, 'acknowledge');
+}
+
+export function nack(channel: Channel, method: BasicNack): void {
+  settle(channel, method.deliveryTag, method.multiple, method.requeue ? 'requeue' : 'reject');
+}
+
+export function reject(channel: Channel, method: BasicReject): void {
+  settle(channel, method.deliveryTag, false, method.requeue ? 'requeue' : 'reject');
+}
+
+export function recover(channel: Channel, method: BasicRecover): void {
+  requireRequeue(method.requeue);
+  channel.send({ id: BASIC_RECOVER_OK });
+  channel.deliveries.requeueAll();
+}
+
+export function recoverAsync(channel: Channel, method: BasicRecoverAsync): void {
+  requireRequeue(method.requeue);
+  channel.deliveries.requeueAll();
+}
+
+export function qos(channel: Channel, method: BasicQos): void {
+  const { prefetchSize, prefetchCount } = method;
+  if (prefetchSize !== 0) throw new AmqpError('NOT_IMPLEMENTED', `prefetch_size!=0 (${prefetchSize})`);
+  if (!method.global) channel.deliveries.prefetch = prefetchCount;
+  channel.send({ id: BASIC_QOS_OK });
+  if (method.global) channel.deliveries.limitSession(prefetchCount);
+}
+
+function settle(channel: Channel, tag: number, multiple: boolean, settlement: Settlement): void {
+  const deliveries = channel.deliveries.claim(tag, multiple);
+  if (channel.transaction === null) channel.deliveries.settle(deliveries, settlement);
+  else channel.transaction.settlements.push({ deliveries, settlement });
+}
+
+function requireRequeue(requeue: boolean): void {
+  if (!requeue) throw new AmqpError('NOT_IMPLEMENTED', 'requeue=false');
+}
+
+/** The `x-priority` argument. See https://www.rabbitmq.com/docs/consumer-priority */
+function priorityOf(args: FieldTable, resource: string): number {
+  const priority = args.get('x-priority');
+  if (priority === undefined) return 0;
+  if (INTEGER_TYPES.includes(priority.type)) return Number(priority.value);
+  const problem = `"expected integer, got ${typeName(priority.type)}"`;
+  throw new AmqpError('PRECONDITION_FAILED', `invalid arg 'x-priority' for ${resource}: ${problem}`);
+}

@@ -1,0 +1,89 @@
+// The exchange class, with RabbitMQ's bindings between exchanges.
+import {
+  EXCHANGE_BIND_OK,
+  EXCHANGE_DECLARE_OK,
+  EXCHANGE_DELETE_OK,
+  EXCHANGE_UNBIND_OK,
+  type ExchangeBind,
+  type ExchangeDeclare,
+  type ExchangeDelete,
+  type ExchangeUnbind,
+} from '../../../../codec/generated/methods.ts';
+import type { BindingRequest } from '../../../core/virtual-host.ts';
+import { requireAccess } from '../access.ts';
+import type { Channel } from '../channel.ts';
+import { cleanName, refuseDefaultExchange, refuseReservedName, refuseSystemExchange } from './names.ts';
+
+export function declare(channel: Channel, method: ExchangeDeclare): void {
+  const name = cleanName(method.exchange);
+  const { virtualHost } = channel.host;
+  if (method.passive) {
+    refuseDefaultExchange(name);
+    virtualHost.getExchange(name);
+  } else {
+    create(channel, name, method);
+  }
+  if (!method.noWait) channel.send({ id: EXCHANGE_DECLARE_OK });
+}
+
+export function deleteExchange(channel: Channel, method: ExchangeDelete): void {
+  const { virtualHost, user } = channel.host;
+  const name = cleanName(method.exchange);
+  refuseDefaultExchange(name);
+  refuseSystemExchange(name, virtualHost.name);
+  requireAccess(user, virtualHost.name, 'exchange', name, 'configure');
+  virtualHost.deleteExchange(name, method.ifUnused);
+  if (!method.noWait) channel.send({ id: EXCHANGE_DELETE_OK });
+}
+
+export function bind(channel: Channel, method: ExchangeBind): void {
+  const request = bindingRequest(channel, method);
+  channel.host.virtualHost.bind(request, channel.host);
+  if (!method.noWait) channel.send({ id: EXCHANGE_BIND_OK });
+}
+
+export function unbind(channel: Channel, method: ExchangeUnbind): void {
+  const request = bindingRequest(channel, method);
+  channel.host.virtualHost.unbind(request, channel.host);
+  if (!method.noWait) channel.send({ id: EXCHANGE_UNBIND_OK });
+}
+
+function create(channel: Channel, name: string, method: ExchangeDeclare): void {
+  const { virtualHost, user } = channel.host;
+  const { type, durable, autoDelete, internal, arguments: args } = method;
+  virtualHost.checkExchangeType(type);
+  refuseDefaultExchange(name);
+  requireAccess(user, virtualHost.name, 'exchange', name, 'configure');
+  if (!virtualHost.exchanges.has(name)) {
+    refuseReservedName('exchange', name);
+    requireAlternateAccess(channel, name, method);
+  }
+  virtualHost.declareExchange({ name, type, durable, autoDelete, internal, arguments: args });
+}
+
+/** Naming an alternate exchange reads from the new exchange and writes to the alternate. */
+function requireAlternateAccess(channel: Channel, name: string, method: ExchangeDeclare): void {
+  const alternate = method.arguments.get('alternate-exchange');
+  if (alternate?.type !== 'S') return;
+  const { virtualHost, user } = channel.host;
+  requireAccess(user, virtualHost.name, 'exchange', name, 'read');
+  requireAccess(user, virtualHost.name, 'exchange', alternate.value, 'write');
+}
+
+/** Binding writes to the destination and reads from the source. */
+function bindingRequest(channel: Channel, method: ExchangeBind | ExchangeUnbind): BindingRequest {
+  const { virtualHost, user } = channel.host;
+  const source = cleanName(method.source);
+  const destination = cleanName(method.destination);
+  refuseDefaultExchange(destination);
+  requireAccess(user, virtualHost.name, 'exchange', destination, 'write');
+  refuseDefaultExchange(source);
+  requireAccess(user, virtualHost.name, 'exchange', source, 'read');
+  return {
+    source,
+    destinationKind: 'exchange',
+    destination,
+    bindingKey: method.routingKey,
+    arguments: method.arguments,
+  };
+}

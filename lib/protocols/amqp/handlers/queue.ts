@@ -1,0 +1,112 @@
+// The queue class.
+import {
+  QUEUE_BIND_OK,
+  QUEUE_DECLARE_OK,
+  QUEUE_DELETE_OK,
+  QUEUE_PURGE_OK,
+  QUEUE_UNBIND_OK,
+  type QueueBind,
+  type QueueDeclare,
+  type QueueDelete,
+  type QueuePurge,
+  type QueueUnbind,
+} from '../../../../codec/generated/methods.ts';
+import { notFound } from '../../../core/errors.ts';
+import { generateQueueName, isReplyQueueName, REPLY_TO } from '../../../core/names.ts';
+import type { BindingRequest } from '../../../core/virtual-host.ts';
+import { requireAccess } from '../access.ts';
+import type { Channel } from '../channel.ts';
+import { cleanName, queueNameOf, refuseDefaultExchange, refuseReservedName } from './names.ts';
+
+export function declare(channel: Channel, method: QueueDeclare): void {
+  const name = cleanName(method.queue);
+  if (name === REPLY_TO || isReplyQueueName(name)) declareReplyQueue(channel, name, method.noWait);
+  else if (method.passive) declareOk(channel, name, method.noWait);
+  else declareOk(channel, create(channel, name, method), method.noWait);
+}
+
+export function bind(channel: Channel, method: QueueBind): void {
+  const request = bindingRequest(channel, method);
+  const { host } = channel;
+  requireBindingAccess(channel, request);
+  host.virtualHost.bind(request, host);
+  if (!method.noWait) channel.send({ id: QUEUE_BIND_OK });
+}
+
+export function unbind(channel: Channel, method: QueueUnbind): void {
+  const request = bindingRequest(channel, method);
+  const { host } = channel;
+  requireBindingAccess(channel, request);
+  host.virtualHost.unbind(request, host);
+  channel.send({ id: QUEUE_UNBIND_OK });
+}
+
+export function purge(channel: Channel, method: QueuePurge): void {
+  const { host } = channel;
+  const name = queueNameOf(channel, method.queue);
+  requireAccess(host.user, host.virtualHost.name, 'queue', name, 'read');
+  const messageCount = host.virtualHost.getQueue(name, host).purge();
+  if (!method.noWait) channel.send({ id: QUEUE_PURGE_OK, messageCount });
+}
+
+export function deleteQueue(channel: Channel, method: QueueDelete): void {
+  const { host } = channel;
+  const name = queueNameOf(channel, method.queue);
+  requireAccess(host.user, host.virtualHost.name, 'queue', name, 'configure');
+  const messageCount = host.virtualHost.deleteQueue(name, method, host);
+  if (!method.noWait) channel.send({ id: QUEUE_DELETE_OK, messageCount });
+}
+
+/** Declares a queue that the client wants to exist and returns its name. */
+function create(channel: Channel, wanted: string, method: QueueDeclare): string {
+  const { host } = channel;
+  const { virtualHost, user } = host;
+  if (wanted !== '') refuseReservedName('queue', wanted);
+  const name = wanted === '' ? generateQueueName() : wanted;
+  requireAccess(user, virtualHost.name, 'queue', name, 'configure');
+  const deadLetterExchange = virtualHost.queues.has(name) ? undefined : method.arguments.get('x-dead-letter-exchange');
+  if (deadLetterExchange?.type === 'S') {
+    requireAccess(user, virtualHost.name, 'queue', name, 'read');
+    requireAccess(user, virtualHost.name, 'exchange', deadLetterExchange.value, 'write');
+  }
+  const { durable, autoDelete, exclusive, arguments: args } = method;
+  virtualHost.declareQueue({ name, durable, autoDelete, owner: exclusive ? host : null, arguments: args });
+  return name;
+}
+
+function declareOk(channel: Channel, name: string, noWait: boolean): void {
+  const { host } = channel;
+  const queue = host.virtualHost.getQueue(name, host);
+  channel.lastQueueName = name;
+  if (noWait) return;
+  const { messageCount, consumerCount } = queue;
+  channel.send({ id: QUEUE_DECLARE_OK, queue: name, messageCount, consumerCount });
+}
+
+/** The pseudo queues of direct replies look as if they were there, always or while their client lives. */
+function declareReplyQueue(channel: Channel, name: string, noWait: boolean): void {
+  const { virtualHost } = channel.host;
+  if (name !== REPLY_TO && !virtualHost.hasReplyQueue(name)) throw notFound('queue', name, virtualHost.name);
+  if (!noWait) channel.send({ id: QUEUE_DECLARE_OK, queue: name, messageCount: 0, consumerCount: 1 });
+}
+
+function bindingRequest(channel: Channel, method: QueueBind | QueueUnbind): BindingRequest {
+  const destination = queueNameOf(channel, method.queue);
+  // Both empty: the queue's name is the key (AMQP 0-9-1, queue.bind).
+  const bindingKey = method.queue === '' && method.routingKey === '' ? destination : method.routingKey;
+  return {
+    source: cleanName(method.exchange),
+    destinationKind: 'queue',
+    destination,
+    bindingKey,
+    arguments: method.arguments,
+  };
+}
+
+/** Binding writes to the queue and reads from the exchange. */
+function requireBindingAccess(channel: Channel, request: BindingRequest): void {
+  const { user, virtualHost } = channel.host;
+  requireAccess(user, virtualHost.name, 'queue', request.destination, 'write');
+  refuseDefaultExchange(request.source);
+  requireAccess(user, virtualHost.name, 'exchange', request.source, 'read');
+}

@@ -1,0 +1,34 @@
+// The tx class: publishes and acknowledgements held back until the commit. Errors in them show when they are made.
+import { TX_COMMIT_OK, TX_ROLLBACK_OK, TX_SELECT_OK } from '../../../../codec/generated/methods.ts';
+import { AmqpError } from '../amqp-error.ts';
+import type { Channel } from '../channel.ts';
+import { Transaction } from '../transaction.ts';
+
+export function select(channel: Channel): void {
+  if (channel.publisher.confirming) {
+    throw new AmqpError('PRECONDITION_FAILED', 'cannot switch from confirm to tx mode');
+  }
+  channel.transaction ??= new Transaction();
+  channel.send({ id: TX_SELECT_OK });
+}
+
+export function commit(channel: Channel): void {
+  const transaction = transactionOf(channel);
+  for (const held of transaction.publishes) channel.publisher.release(held);
+  for (const { deliveries, settlement } of transaction.settlements) channel.deliveries.settle(deliveries, settlement);
+  transaction.clear();
+  channel.send({ id: TX_COMMIT_OK });
+}
+
+/** Drops the publishes; what was acknowledged is unacknowledged again, under the same tags. */
+export function rollback(channel: Channel): void {
+  const transaction = transactionOf(channel);
+  channel.deliveries.unacked.restore(transaction.claimed());
+  transaction.clear();
+  channel.send({ id: TX_ROLLBACK_OK });
+}
+
+function transactionOf(channel: Channel): Transaction {
+  if (channel.transaction === null) throw new AmqpError('PRECONDITION_FAILED', 'channel is not transactional');
+  return channel.transaction;
+}

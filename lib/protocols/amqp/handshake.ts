@@ -1,0 +1,157 @@
+// The opening of a connection: start, tune, open. It decides each step and its answer; the connection sends and closes.
+import type { FieldTable } from '../../../codec/field-table.ts';
+import {
+  CONNECTION_OPEN,
+  CONNECTION_OPEN_OK,
+  CONNECTION_START,
+  CONNECTION_START_OK,
+  CONNECTION_TUNE,
+  CONNECTION_TUNE_OK,
+  type ConnectionOpen,
+  type ConnectionStartOk,
+  type ConnectionTuneOk,
+  type Method,
+} from '../../../codec/generated/methods.ts';
+import { encodedStringSize, encodeString } from '../../../codec/strings.ts';
+import { isLoopbackAddress } from '../../auth/loopback.ts';
+import { checkVhostAccess } from '../../auth/permissions.ts';
+import type { User } from '../../auth/users.ts';
+import type { VirtualHost } from '../../core/virtual-host.ts';
+import { AmqpError } from './amqp-error.ts';
+import type { AmqpContext } from './amqp-context.ts';
+import type { CloseReason } from './close-reason.ts';
+
+const FRAME_MIN_BYTES = 4096;
+
+/** The handshake can't go on. */
+export class HandshakeError extends Error {
+  readonly reason: CloseReason;
+  /** What connection.close says; undefined when the connection just ends, as RabbitMQ ends it at this stage. */
+  readonly notice: AmqpError | undefined;
+
+  constructor(reason: CloseReason, message: string, notice?: AmqpError) {
+    super(message);
+    this.reason = reason;
+    this.notice = notice;
+  }
+}
+
+type Step = 'start-ok' | 'tune-ok' | 'open' | 'done';
+
+export class Handshake {
+  readonly #context: AmqpContext;
+  readonly #remoteAddress: string | undefined;
+  #step: Step = 'start-ok';
+  user: User | undefined;
+  virtualHost: VirtualHost | undefined;
+  clientProperties: FieldTable = new Map();
+  mechanism = '';
+  frameMax = 0;
+  channelMax = 0;
+  heartbeatSeconds = 0;
+
+  constructor(context: AmqpContext, remoteAddress: string | undefined) {
+    this.#context = context;
+    this.#remoteAddress = remoteAddress;
+  }
+
+  get step(): Step {
+    return this.#step;
+  }
+
+  /** A capability that the client announced. */
+  hasCapability(name: string): boolean {
+    const capabilities = this.clientProperties.get('capabilities');
+    return capabilities?.type === 'F' && capabilities.value.get(name)?.value === true;
+  }
+
+  /** What the server says first. */
+  start(): Method {
+    return {
+      id: CONNECTION_START,
+      versionMajor: 0,
+      versionMinor: 9,
+      serverProperties: this.#context.serverProperties,
+      mechanisms: [...this.#context.saslMechanisms.keys()].join(' '),
+      locales: 'en_US',
+    };
+  }
+
+  /** Takes the client's next method and returns the answer, if there is one. @throws {HandshakeError | AmqpError} */
+  handle(method: Method): Method | undefined {
+    if (this.#step === 'start-ok' && method.id === CONNECTION_START_OK) return this.#startOk(method);
+    if (this.#step === 'tune-ok' && method.id === CONNECTION_TUNE_OK) return this.#tuneOk(method);
+    if (this.#step === 'open' && method.id === CONNECTION_OPEN) return this.#open(method);
+    if (this.#step === 'open') {
+      throw new AmqpError('CHANNEL_ERROR', 'unexpected method in connection state opening', method.id);
+    }
+    throw new HandshakeError('handshake-failed', `expected connection.${this.#step}`);
+  }
+
+  #startOk(method: ConnectionStartOk): Method {
+    this.clientProperties = method.clientProperties;
+    this.mechanism = method.mechanism;
+    this.user = this.#authenticate(method);
+    this.#step = 'tune-ok';
+    const { channelMax, frameMaxBytes: frameMax, heartbeatSeconds: heartbeat } = this.#context;
+    return { id: CONNECTION_TUNE, channelMax, frameMax, heartbeat };
+  }
+
+  #authenticate({ mechanism, response }: ConnectionStartOk): User {
+    const sasl = this.#context.saslMechanisms.get(mechanism);
+    if (sasl === undefined) {
+      throw new HandshakeError('authentication-failed', `no authentication mechanism '${mechanism}'`);
+    }
+    const size = encodedStringSize(response);
+    const bytes = Buffer.allocUnsafe(size);
+    encodeString(response, size, bytes, 0);
+    const credentials = sasl.parse(bytes);
+    if (credentials === undefined) throw new HandshakeError('authentication-failed', `malformed ${mechanism} response`);
+    const { username, password } = credentials;
+    const user = this.#context.users.authenticate(username, password);
+    if (user === undefined) throw this.#loginRefused(`wrong user name or password for user '${username}'`);
+    if (this.#context.loopbackUsers.includes(username) && !isLoopbackAddress(this.#remoteAddress)) {
+      throw this.#loginRefused(`user '${username}' can only connect via localhost`);
+    }
+    return user;
+  }
+
+  #loginRefused(message: string): HandshakeError {
+    if (!this.hasCapability('authentication_failure_close')) {
+      return new HandshakeError('authentication-failed', message);
+    }
+    const text = `Login was refused using authentication mechanism ${this.mechanism}. For details see the broker logfile.`;
+    return new HandshakeError('authentication-failed', message, new AmqpError('ACCESS_REFUSED', text, 0));
+  }
+
+  #tuneOk(method: ConnectionTuneOk): undefined {
+    const { channelMax, frameMaxBytes } = this.#context;
+    this.frameMax = agree('frame_max', method.frameMax, FRAME_MIN_BYTES, frameMaxBytes);
+    this.channelMax = agree('channel_max', method.channelMax, 1, channelMax);
+    this.heartbeatSeconds = method.heartbeat;
+    this.#step = 'open';
+  }
+
+  #open(method: ConnectionOpen): Method {
+    const name = method.virtualHost;
+    const virtualHost = this.#context.virtualHosts.get(name);
+    if (virtualHost === undefined) throw this.#vhostRefused(`vhost ${name} not found`);
+    if (this.user === undefined) throw new Error('connection.open before login');
+    if (!checkVhostAccess(this.user, name)) {
+      throw this.#vhostRefused(`access to vhost '${name}' refused for user '${this.user.name}'`);
+    }
+    this.virtualHost = virtualHost;
+    this.#step = 'done';
+    return { id: CONNECTION_OPEN_OK };
+  }
+
+  #vhostRefused(message: string): HandshakeError {
+    return new HandshakeError('virtual-host-refused', message, new AmqpError('NOT_ALLOWED', message, CONNECTION_OPEN));
+  }
+}
+
+/** The client may ask for less than the server offered, not for more, nor for "no limit". */
+function agree(what: string, wanted: number, least: number, most: number): number {
+  if (wanted >= least && wanted <= most) return wanted;
+  throw new HandshakeError('handshake-failed', `negotiated ${what} = ${wanted}, must be from ${least} to ${most}`);
+}

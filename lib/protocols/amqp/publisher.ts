@@ -1,0 +1,270 @@
+// The publishing side of a channel: from basic.publish and its content to the queues, with returns and confirms.
+import { decodeFieldValue } from '../../../codec/field-table.ts';
+import { BASIC_ACK, BASIC_NACK, BASIC_RETURN, decodeMethod } from '../../../codec/generated/methods.ts';
+import { NO_ROUTE } from '../../../codec/generated/constants.ts';
+import { readUInt16 } from '../../../codec/integers.ts';
+import {
+  decodeProperties,
+  encodeProperties,
+  locateHeaders,
+  peekDeliveryMode,
+  peekExpiration,
+  peekReplyTo,
+  peekUserId,
+  validateProperties,
+} from '../../../codec/properties.ts';
+import { findKey } from '../../../codec/table-scan.ts';
+import { typeName } from '../../../exchanges/field-value.ts';
+import { BrokerError, describeResource } from '../../core/errors.ts';
+import { Message } from '../../core/message.ts';
+import { REPLY_TO } from '../../core/names.ts';
+import type { Confirmation, Queue } from '../../core/queue.ts';
+import type { Route } from '../../core/route.ts';
+import { type ConfirmSink, PublisherConfirms } from '../../core/publisher-confirms.ts';
+import { requireAccess } from './access.ts';
+import { AmqpError } from './amqp-error.ts';
+import type { Channel } from './channel.ts';
+import type { ChannelHost } from './channel-host.ts';
+import { ContentAssembler } from './content-assembler.ts';
+import { writeContent } from './delivery-writer.ts';
+import { checkExpiration } from './expiration.ts';
+
+const MANDATORY = 1;
+const IMMEDIATE = 2;
+const NO_KEYS: readonly string[] = [];
+
+/** The flags of the properties that a broker must look at: headers, delivery-mode, reply-to, expiration, user-id. */
+const INSPECTED_FLAGS = 0x2000 | 0x1000 | 0x0200 | 0x0100 | 0x0010;
+
+/** A publish that a transaction holds back. */
+export interface HeldPublish {
+  readonly message: Message;
+  /** Where it goes, as decided when it was published; by name, since queues may come and go until the commit. */
+  readonly queueNames: readonly string[];
+  readonly mandatory: boolean;
+}
+
+export class Publisher implements ConfirmSink {
+  readonly content: ContentAssembler;
+  readonly #channel: Channel;
+  readonly #host: ChannelHost;
+  #route: Route | null = null;
+  #bits = 0;
+  /** The exchange that the user was found to be allowed to write to last. */
+  #allowedExchange: string | null = null;
+  #confirms: PublisherConfirms | null = null;
+  #confirmsScheduled = false;
+
+  constructor(channel: Channel, host: ChannelHost) {
+    this.#channel = channel;
+    this.#host = host;
+    this.content = new ContentAssembler(host.memory, host.maxMessageSizeBytes);
+  }
+
+  get confirming(): boolean {
+    return this.#confirms !== null;
+  }
+
+  /** Starts publisher confirms: the next publish is number 1. */
+  selectConfirms(): void {
+    this.#confirms ??= new PublisherConfirms();
+  }
+
+  /** Takes the arguments of basic.publish without decoding strings: ticket, exchange, routing key, bits. */
+  begin(buffer: Buffer, start: number, end: number): void {
+    const names = start + 6;
+    const routingKey = names + 1 + buffer[names];
+    const bits = routingKey + 1 + buffer[routingKey];
+    if (bits !== end - 1) {
+      // Throws what is wrong with it, in RabbitMQ's words.
+      decodeMethod(buffer, start, end);
+      throw new Error('basic.publish decodes, but not to its end');
+    }
+    let route = this.#route;
+    if (route === null || !route.matches(buffer, names, bits)) {
+      route = this.#host.virtualHost.findRoute(buffer, names, bits);
+      this.#route = route;
+    }
+    this.#bits = buffer[bits];
+    this.content.begin();
+  }
+
+  /** The content is complete: publishes it. */
+  publish(): void {
+    const { content } = this;
+    const route = this.#route;
+    if (route === null) throw new Error('content without basic.publish');
+    if ((this.#bits & IMMEDIATE) !== 0) throw new AmqpError('NOT_IMPLEMENTED', 'immediate=true');
+    if (content.dropped) this.#refuseSize(content.bodySize);
+    this.#checkExchange(route);
+    const keys = this.#checkProperties();
+    const message = new Message(
+      route,
+      content.propertiesBuffer,
+      content.propertiesStart,
+      content.propertiesEnd,
+      content.bodyBuffer,
+      content.bodyStart,
+      content.bodySize,
+      content.pieces,
+    );
+    const mandatory = (this.#bits & MANDATORY) !== 0;
+    const { virtualHost } = this.#host;
+    const queues = virtualHost.route(message, keys);
+    if (route.exchange === '') virtualHost.deliverReplies(message, keys);
+    const { transaction } = this.#channel;
+    if (transaction !== null) {
+      transaction.publishes.push({ message, queueNames: queueNames(route, keys, queues), mandatory });
+      return;
+    }
+    const confirms = this.#confirms;
+    if (queues.length === 0) {
+      if (mandatory) this.#return(message);
+      if (confirms !== null) this.#settle(confirms, confirms.open(), true);
+      return;
+    }
+    const confirmation = confirms === null ? null : this.#confirmation(confirms, confirms.open(), queues.length);
+    for (let i = 0; i < queues.length; i++) queues[i].publish(message, confirmation);
+  }
+
+  /** Publishes what a transaction held back. */
+  release(held: HeldPublish): void {
+    const { queues: all } = this.#host.virtualHost;
+    const queues = held.queueNames.map((name) => all.get(name)).filter((queue) => queue !== undefined);
+    if (queues.length === 0 && held.mandatory) this.#return(held.message);
+    for (const queue of queues) queue.publish(held.message, null);
+  }
+
+  /** Sends the confirms that are due. */
+  flushConfirms(): void {
+    this.#confirmsScheduled = false;
+    this.#confirms?.flush(this);
+  }
+
+  confirm(tag: number, multiple: boolean): void {
+    this.#host.send(this.#channel.number, { id: BASIC_ACK, deliveryTag: tag, multiple });
+  }
+
+  refuse(tag: number): void {
+    this.#host.send(this.#channel.number, { id: BASIC_NACK, deliveryTag: tag, multiple: false, requeue: false });
+  }
+
+  #confirmation(confirms: PublisherConfirms, tag: number, queues: number): Confirmation {
+    let left = queues;
+    let allAccepted = true;
+    return {
+      settled: (accepted) => {
+        if (!accepted) allAccepted = false;
+        if (--left === 0) this.#settle(confirms, tag, allAccepted);
+      },
+    };
+  }
+
+  #settle(confirms: PublisherConfirms, tag: number, accepted: boolean): void {
+    confirms.settle(tag, accepted);
+    if (this.#confirmsScheduled) return;
+    this.#confirmsScheduled = true;
+    this.#host.confirmAtEndOfTurn(this.#channel);
+  }
+
+  #return(message: Message): void {
+    const { number } = this.#channel;
+    const { output, frameMax } = this.#host;
+    this.#host.send(number, {
+      id: BASIC_RETURN,
+      replyCode: NO_ROUTE,
+      replyText: 'NO_ROUTE',
+      exchange: message.exchange,
+      routingKey: message.routingKey,
+    });
+    writeContent(output, number, frameMax, message);
+  }
+
+  #refuseSize(size: number): never {
+    const max = this.#host.maxMessageSizeBytes;
+    throw new AmqpError('PRECONDITION_FAILED', `message size ${size} is larger than configured max size ${max}`);
+  }
+
+  #checkExchange(route: Route): void {
+    const { user, virtualHost } = this.#host;
+    if (this.#allowedExchange !== route.exchange) {
+      requireAccess(user, virtualHost.name, 'exchange', route.exchange, 'write');
+      this.#allowedExchange = route.exchange;
+    }
+    const exchange = virtualHost.exchangeOf(route);
+    if (exchange.settings.internal) {
+      const resource = describeResource('exchange', route.exchange, virtualHost.name);
+      throw new BrokerError('ACCESS_REFUSED', `cannot publish to internal ${resource}`);
+    }
+  }
+
+  /** Checks what the broker must look at, rewrites what it must change, and returns the further routing keys. */
+  #checkProperties(): readonly string[] {
+    const { propertiesBuffer: buffer, propertiesStart: start, propertiesEnd: end } = this.content;
+    validateProperties(buffer, start, end);
+    const flags = end - start < 2 ? 0 : readUInt16(buffer, start);
+    if ((flags & INSPECTED_FLAGS) === 0) return NO_KEYS;
+    const userId = peekUserId(buffer, start, end);
+    const { user } = this.#host;
+    if (userId !== undefined && userId !== user.name) {
+      const text = `user_id property set to '${userId}' but authenticated user was '${user.name}'`;
+      throw new AmqpError('PRECONDITION_FAILED', text);
+    }
+    const expiration = peekExpiration(buffer, start, end);
+    if (expiration !== undefined) checkExpiration(expiration);
+    const deliveryMode = peekDeliveryMode(buffer, start, end);
+    if ((flags & 0x1000) !== 0 && deliveryMode !== 1 && deliveryMode !== 2) {
+      throw new AmqpError('PRECONDITION_FAILED', `invalid message: {delivery_mode_unknown,${deliveryMode}}`);
+    }
+    if (peekReplyTo(buffer, start, end) === REPLY_TO) this.#rewriteReplyTo();
+    return this.#senderSelectedKeys();
+  }
+
+  /** The CC and BCC headers; BCC is removed. See https://www.rabbitmq.com/docs/sender-selected */
+  #senderSelectedKeys(): readonly string[] {
+    const { content } = this;
+    const { propertiesBuffer: buffer, propertiesStart: start, propertiesEnd: end } = content;
+    const headers = locateHeaders(buffer, start, end);
+    if (headers < 0) return NO_KEYS;
+    const cc = keysUnder(buffer, headers, end, 'CC');
+    const bcc = keysUnder(buffer, headers, end, 'BCC');
+    if (bcc === undefined) return cc ?? NO_KEYS;
+    const properties = decodeProperties(buffer, start, end);
+    const kept = new Map(properties.headers);
+    kept.delete('BCC');
+    this.#replaceProperties(encodeProperties({ ...properties, headers: kept }));
+    return [...(cc ?? NO_KEYS), ...bcc];
+  }
+
+  #rewriteReplyTo(): void {
+    const { propertiesBuffer: buffer, propertiesStart: start, propertiesEnd: end } = this.content;
+    const address = this.#channel.deliveries.replyAddress;
+    if (address === undefined) throw new AmqpError('PRECONDITION_FAILED', 'fast reply consumer does not exist');
+    this.#replaceProperties(encodeProperties({ ...decodeProperties(buffer, start, end), replyTo: address }));
+  }
+
+  #replaceProperties(bytes: Buffer): void {
+    this.content.propertiesBuffer = bytes;
+    this.content.propertiesStart = 0;
+    this.content.propertiesEnd = bytes.length;
+  }
+}
+
+/** The routing keys in a header, undefined when it is not there. Elements that are no strings are ignored, as in RabbitMQ. */
+function keysUnder(buffer: Buffer, table: number, end: number, name: 'CC' | 'BCC'): string[] | undefined {
+  const at = findKey(buffer, table, name);
+  if (at < 0) return undefined;
+  const header = decodeFieldValue(buffer, at, end);
+  if (header.type !== 'A') {
+    const text = `invalid message: {unacceptable_type_in_header,"${name}",${typeName(header.type)}}`;
+    throw new AmqpError('PRECONDITION_FAILED', text);
+  }
+  return header.value.filter((key) => key.type === 'S').map((key) => key.value);
+}
+
+/** The default exchange decides by name alone: a queue of that name may be made before the commit. */
+function queueNames(route: Route, keys: readonly string[], queues: readonly Queue[]): readonly string[] {
+  if (route.exchange === '') return [...new Set([route.routingKey, ...keys])];
+  return queues.map((queue) => queue.name);
+}
+
