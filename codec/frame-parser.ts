@@ -1,5 +1,6 @@
 // Cuts a byte stream into frames (AMQP 0-9-1, 4.2.3) and hands them to a sink, resuming at any byte. It checks what can be
 // checked of a frame by itself; it must not know what methods mean, nor in which order frames may come.
+import type { CodecError } from './errors.ts';
 import { badFrameEnd, frameTooLarge, SNIPPET_MAX, unexpectedFrame, unknownFrame } from './frame-errors.ts';
 import { FRAME_BODY, FRAME_END, FRAME_HEADER, FRAME_HEARTBEAT, FRAME_METHOD } from './generated/constants.ts';
 import { readUInt16, readUInt32 } from './integers.ts';
@@ -19,6 +20,8 @@ export interface FrameSink {
    */
   onBody(channel: number, buffer: Buffer, start: number, end: number, last: boolean): void;
   onHeartbeat(): void;
+  /** A frame that is sound but for its type, channel or size. What follows it is parsed all the same. */
+  onRefusedFrame(error: CodecError): void;
 }
 
 const HEADER_SIZE = 7;
@@ -60,7 +63,7 @@ export class FrameParser {
   /**
    * Parses the next bytes of the stream. The chunk belongs to the parser and the sink from then on. After an error, whether
    * the parser's or one that the sink threw, and after `stop`, what is pushed is dropped.
-   * @throws CodecError with RabbitMQ's reply code and text when the bytes are no valid frames.
+   * @throws CodecError with RabbitMQ's reply code and text when it can't be told where the next frame begins.
    * @throws Error when called from within a sink's callback.
    */
   push(chunk: Buffer): void {
@@ -110,8 +113,8 @@ export class FrameParser {
   /** A whole frame, its end octet checked. */
   #dispatch(type: number, channel: number, buffer: Buffer, start: number, end: number): void {
     const error = refusal(type, channel, end - start);
-    if (error !== undefined) throw error(type, end - start, buffer.subarray(start, end));
-    if (type === FRAME_BODY) this.#sink.onBody(channel, buffer, start, end, true);
+    if (error !== undefined) this.#sink.onRefusedFrame(error(type, end - start, buffer.subarray(start, end)));
+    else if (type === FRAME_BODY) this.#sink.onBody(channel, buffer, start, end, true);
     else if (type === FRAME_METHOD) this.#sink.onMethod(channel, buffer, start, end);
     else if (type === FRAME_HEADER) this.#sink.onHeader(channel, buffer, start, end);
     else this.#sink.onHeartbeat();
@@ -155,6 +158,8 @@ export class FrameParser {
     if (this.#stage === 'body') {
       if (complete) this.#stage = 'header';
       if (complete || payloadEnd > at) this.#sink.onBody(this.#channel, chunk, at, payloadEnd, complete);
+    } else if (this.#stage === 'refused') {
+      if (complete) this.#refuse();
     } else if (complete) {
       this.#stage = 'header';
       const buffer = this.#assembly;
@@ -162,6 +167,15 @@ export class FrameParser {
       this.#dispatch(this.#type, this.#channel, buffer, 0, this.#size);
     }
     return complete ? payloadEnd + 1 : payloadEnd;
+  }
+
+  #refuse(): void {
+    this.#stage = 'header';
+    // The stage was set by the same test, so there is an error.
+    const error = refusal(this.#type, this.#channel, this.#size) ?? unknownFrame;
+    this.#sink.onRefusedFrame(
+      error(this.#type, this.#size, this.#snippet.subarray(0, Math.min(this.#size, SNIPPET_MAX))),
+    );
   }
 
   #assemble(chunk: Buffer, start: number, end: number): void {
@@ -178,11 +192,6 @@ export class FrameParser {
     const first = this.#stage === 'payload' ? this.#assembly : this.#snippet;
     const snippet = first.subarray(0, Math.min(this.#size, SNIPPET_MAX));
     if (octet !== FRAME_END) throw badFrameEnd(this.#type, this.#size, snippet, octet);
-    if (this.#stage === 'refused') {
-      // Set by the same test, so there is one.
-      const error = refusal(this.#type, this.#channel, this.#size) ?? unknownFrame;
-      throw error(this.#type, this.#size, snippet);
-    }
   }
 }
 

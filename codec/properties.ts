@@ -117,6 +117,7 @@ export function encodeProperties(properties: BasicProperties): Buffer {
   const buffer = Buffer.allocUnsafe(size);
   let at = writeUInt16(flags, buffer, 0);
   for (const [flag, value] of strings) {
+    // What is no string has its place before these two.
     if (flag === CORRELATION_ID) {
       if (headers !== undefined) at = encodeFieldTable(headers, buffer, at);
       if (deliveryMode !== undefined) at = writeUInt8(deliveryMode, buffer, at);

@@ -2,7 +2,7 @@
 export type { Arguments, Binding, ExchangeType, Routable, Router, TypedValue } from '../exchanges/exchange-type.ts';
 export { ArgumentError } from '../exchanges/exchange-type.ts';
 export type { UserDefinition } from './auth/users.ts';
-export { type BrokerOptions } from './config.ts';
+export type { BrokerOptions } from './config.ts';
 export { ConfigError } from './config-error.ts';
 export type { Logger } from './log.ts';
 export type { PeerAddresses } from './protocols/amqp/amqp-context.ts';

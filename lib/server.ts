@@ -56,7 +56,12 @@ export async function createBroker(options: BrokerOptions = {}): Promise<Broker>
   return broker;
 }
 
-const EMBEDDED_PEER: PeerAddresses = { remoteAddress: '127.0.0.1', remotePort: 0, localAddress: '127.0.0.1', localPort: 0 };
+const EMBEDDED_PEER: PeerAddresses = {
+  remoteAddress: '127.0.0.1',
+  remotePort: 0,
+  localAddress: '127.0.0.1',
+  localPort: 0,
+};
 
 class RunningBroker implements Broker {
   readonly #config: BrokerConfig;
@@ -74,7 +79,8 @@ class RunningBroker implements Broker {
     const exchangeTypes = new ExchangeTypeRegistry([...builtInExchangeTypes, ...config.exchangeTypes]);
     const context: VirtualHostContext = { exchangeTypes, memory, turn, slab };
     const virtualHosts = new Map(config.vhosts.map((name) => [name, new VirtualHost(name, context)]));
-    const { frameMaxBytes, channelMax, heartbeatSeconds, handshakeTimeoutMs, maxMessageSizeBytes, loopbackUsers } = config;
+    const { frameMaxBytes, channelMax, heartbeatSeconds, handshakeTimeoutMs, maxMessageSizeBytes, loopbackUsers } =
+      config;
     this.#config = config;
     this.#memory = memory;
     this.#amqp = new AmqpListener(

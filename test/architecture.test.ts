@@ -42,7 +42,7 @@ const LAYERS: readonly Layer[] = [
     files: /^lib\/(config(-[\w-]+)?|log)\.ts$/,
     mayImport: [/^lib\/auth\//, /^exchanges\/exchange-type\.ts$/],
   },
-  { name: 'the composition root', files: /^lib\/(server|index)\.ts$/, mayImport: [/^(codec|exchanges|lib)\//] },
+  { name: 'the composition root', files: /^lib\/(server|index|clock)\.ts$/, mayImport: [/^(codec|exchanges|lib)\//] },
   { name: 'bin', files: /^bin\//, mayImport: [/^lib\/(index|log|config(-[\w-]+)?)\.ts$/] },
   { name: 'test', files: /^test\//, mayImport: [/./] },
 ];

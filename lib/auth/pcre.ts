@@ -1,36 +1,47 @@
 // Regular expressions as Erlang's re:run reads them (PCRE over bytes), turned into JavaScript's.
 // A permission must never mean something else here than in RabbitMQ: what JavaScript can't express is refused, not guessed.
 
-/** Members of the classes, within [ ]: PCRE's with Erlang's ISO Latin-1 tables. */
+/** Letters beyond ASCII, and among them the small and the large, in Erlang's ISO Latin-1 tables. */
+const SMALL = 'a-z\\xaa\\xb5\\xba\\xdf-\\xf6\\xf8-\\xff';
+const LARGE = 'A-Z\\xc0-\\xd6\\xd8-\\xde';
+const WORD = `0-9_${SMALL}${LARGE}`;
+
+/** Members of the classes, within [ ]. */
 const CLASSES: Readonly<Record<string, string>> = {
   d: '0-9',
   D: '\\x00-/:-\\xff',
   s: '\\t-\\r ',
   S: '\\x00-\\x08\\x0e-\\x1f!-\\xff',
-  w: '0-9A-Z_a-z\\xaa\\xb5\\xba\\xc0-\\xd6\\xd8-\\xf6\\xf8-\\xff',
+  w: WORD,
   W: '\\x00-/:-@[-\\^`{-\\xa9\\xab-\\xb4\\xb6-\\xb9\\xbb-\\xbf\\xd7\\xf7',
 };
 
-/** Members of the POSIX classes, ASCII. */
+/** Members of the POSIX classes. */
 const POSIX_CLASSES: Readonly<Record<string, string>> = {
-  alnum: '0-9A-Za-z',
-  alpha: 'A-Za-z',
-  ascii: '\\x00-\\x7f',
+  alnum: `0-9${SMALL}${LARGE}`,
+  alpha: `${SMALL}${LARGE}`,
+  ascii: '\\x00-\\xff',
   blank: ' \\t',
-  cntrl: '\\x00-\\x1f\\x7f',
+  cntrl: '\\x00-\\x1f\\x7f-\\x9f',
   digit: '0-9',
-  graph: '!-~',
-  lower: 'a-z',
-  print: ' -~',
-  punct: '!-\\/:-@[-`{-~',
+  graph: '!-~\\xa0-\\xff',
+  lower: SMALL,
+  print: ' -~\\xa0-\\xff',
+  punct: '!-\\/:-@[-`{-~\\xa0-\\xa9\\xab-\\xb4\\xb6-\\xb9\\xbb-\\xbf\\xd7\\xf7',
   space: '\\t-\\r ',
-  upper: 'A-Z',
-  word: '0-9A-Z_a-z',
+  upper: LARGE,
+  word: WORD,
   xdigit: '0-9A-Fa-f',
 };
 
-/** Anchors: PCRE's `$` and `\Z` stand before a last newline too. */
-const ANCHORS: Readonly<Record<string, string>> = { A: '^', z: '$', Z: '(?=\\n?$)', b: '\\b', B: '\\B' };
+/** Anchors: PCRE's `$` and `\Z` stand before a last newline too, and its words have Latin-1's letters. */
+const ANCHORS: Readonly<Record<string, string>> = {
+  A: '^',
+  z: '$',
+  Z: '(?=\\n?$)',
+  b: `(?:(?<=[${WORD}])(?![${WORD}])|(?<![${WORD}])(?=[${WORD}]))`,
+  B: `(?:(?<=[${WORD}])(?=[${WORD}])|(?<![${WORD}])(?![${WORD}]))`,
+};
 
 /** Text as one character a byte, the form in which names and patterns meet. */
 export function toByteString(text: string): string {
@@ -70,7 +81,7 @@ function translate(source: string, at: number, isDotAll: boolean): Piece {
     case '.':
       return { output: isDotAll ? '[^]' : '[^\\n]', length: 1 };
     case '$':
-      return { output: '(?=\\n?$)', length: 1 };
+      return translateAnchor('Z', source, at, 1);
     case '*':
     case '+':
     case '?':
@@ -83,10 +94,15 @@ function translate(source: string, at: number, isDotAll: boolean): Piece {
 function translateEscape(source: string, at: number): Piece {
   const next = source[at + 1] ?? refuse('\\ at the end');
   if (next === 'Q') return translateQuote(source, at);
-  if (ANCHORS[next] !== undefined) return { output: ANCHORS[next], length: 2 };
+  if (ANCHORS[next] !== undefined) return translateAnchor(next, source, at, 2);
   if (CLASSES[next] !== undefined) return { output: `[${CLASSES[next]}]`, length: 2 };
-  if (/[1-9]/.test(next)) return { output: `\\${next}`, length: 2 };
   return translateCharacter(source, at);
+}
+
+/** PCRE refuses to repeat an anchor, whereas JavaScript would repeat what it is turned into. */
+function translateAnchor(name: string, source: string, at: number, length: number): Piece {
+  if (/^(?:[?*+]|\{\d)/.test(source.slice(at + length))) return refuse('a repeated anchor');
+  return { output: ANCHORS[name] ?? '', length };
 }
 
 /** `\Q...\E`: everything between stands for itself. */
@@ -109,6 +125,7 @@ function translateCharacter(source: string, at: number): Piece {
 }
 
 function translateSet(source: string, at: number): Piece {
+  if (/^\[:\^?\w+:\]/.test(source.slice(at))) return refuse('a POSIX class outside a set');
   let output = '[';
   let index = at + 1;
   if (source[index] === '^') output += source[index++];

@@ -48,9 +48,12 @@ export function bindingIdentity(kind: 'queue' | 'exchange', name: string, key: s
 /** Equal for equal tables, whatever the order of their keys. */
 function canonicalArguments(args: Arguments): string {
   const keys = [...args.keys()].sort();
-  return JSON.stringify(keys.map((key) => [key, args.get(key)]), (_key, value) => {
-    if (typeof value === 'bigint') return `${value}n`;
-    if (value instanceof Map) return ['table', canonicalArguments(value)];
-    return value;
-  });
+  return JSON.stringify(
+    keys.map((key) => [key, args.get(key)]),
+    (_key, value) => {
+      if (typeof value === 'bigint') return `${value}n`;
+      if (value instanceof Map) return ['table', canonicalArguments(value)];
+      return value;
+    },
+  );
 }

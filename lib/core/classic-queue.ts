@@ -103,7 +103,6 @@ export class ClassicQueue implements Queue, ConsumerHost, TurnTask {
 
   consumerReady(): void {
     this.#consumers.ready++;
-    this.deliver();
   }
 
   consumerBlocked(): void {

@@ -9,6 +9,7 @@ export const BLOCKED_BY_OUTPUT = 4;
 
 /** What a queue hears of its consumers. */
 export interface ConsumerHost {
+  /** One more consumer can take messages; the next `deliver` of the queue counts on it. */
   consumerReady(): void;
   consumerBlocked(): void;
 }
@@ -60,6 +61,7 @@ export class Consumer {
     if (was === 0) this.host?.consumerBlocked();
   }
 
+  /** Lifts a block. The caller makes the queue deliver, once it has lifted all that it lifts. */
   unblock(reason: number): void {
     const was = this.#blockers;
     if (was === 0) return;
@@ -73,13 +75,9 @@ export class Consumer {
     if (this.unacknowledged === this.prefetch) this.block(BLOCKED_BY_PREFETCH);
   }
 
-  /** Gives back the room of `count` settled messages, without asking for more: see `refill`. */
-  settle(count: number): void {
-    this.unacknowledged -= count;
-  }
-
-  /** Asks for messages again when settlements made room. */
-  refill(): void {
+  /** Gives back the room of a settled message. As with `unblock`, the queue delivers when the caller says so. */
+  settle(): void {
+    this.unacknowledged--;
     if (this.unacknowledged < this.prefetch) this.unblock(BLOCKED_BY_PREFETCH);
   }
 }

@@ -45,7 +45,8 @@ export function assertSameExchange(resource: string, received: ExchangeSettings,
 
 /** @throws {BrokerError} PRECONDITION_FAILED when `received` declares something else than the `current` queue. */
 export function assertSameQueue(resource: string, received: QueueSettings, current: QueueSettings): void {
-  assertEqual('durable', resource, received.durable, current.durable);
+  // An exclusive queue goes with its connection, so RabbitMQ counts it as not durable, whatever was asked for.
+  if (current.owner === null) assertEqual('durable', resource, received.durable, current.durable);
   assertEqual('auto_delete', resource, received.autoDelete, current.autoDelete);
   for (const name of QUEUE_ARGUMENTS) {
     if (name === QUEUE_TYPE && queueTypeOf(received.arguments) === queueTypeOf(current.arguments)) continue;

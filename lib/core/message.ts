@@ -1,8 +1,9 @@
 // A published message as the queues hold it: one object that keeps the received buffer and offsets into it. Property bytes
 // and body are carried as they came and decoded only when something asks.
-import type { Arguments, Routable } from '../../exchanges/exchange-type.ts';
+
 import { decodeFieldTable } from '../../codec/field-table.ts';
 import { locateHeaders } from '../../codec/properties.ts';
+import type { Arguments, Routable } from '../../exchanges/exchange-type.ts';
 import type { RetentionSlab } from './retention-slab.ts';
 import type { Route } from './route.ts';
 

@@ -1,9 +1,10 @@
 // A virtual host: its exchanges, queues and bindings, and the way of a message from its route to its queues.
+
+import type { FieldTable } from '../../codec/field-table.ts';
 import { ArgumentError, type Routable } from '../../exchanges/exchange-type.ts';
 import type { ExchangeTypeRegistry } from '../../exchanges/exchange-type-registry.ts';
 import { typeName } from '../../exchanges/field-value.ts';
 import { route as traverse } from '../../exchanges/traverse.ts';
-import type { FieldTable } from '../../codec/field-table.ts';
 import { type Binding, bindingIdentity, type Destination } from './binding.ts';
 import { ClassicQueue, type QueueContext } from './classic-queue.ts';
 import type { Consumer } from './consumer.ts';
@@ -277,7 +278,10 @@ export class VirtualHost {
     if (argument.type !== 'S') {
       const resource = this.#describe('exchange', settings.name);
       const type = typeName(argument.type);
-      throw new BrokerError('PRECONDITION_FAILED', `invalid type '${type}' for arg 'alternate-exchange' in ${resource}`);
+      throw new BrokerError(
+        'PRECONDITION_FAILED',
+        `invalid type '${type}' for arg 'alternate-exchange' in ${resource}`,
+      );
     }
     // The default exchange is no alternate: it would route by name what is bound by key.
     return () => (argument.value === '' ? undefined : this.exchanges.get(argument.value));
@@ -317,7 +321,10 @@ export class VirtualHost {
     if (source.settings.autoDelete && source.outgoing.size === 0 && isHere) this.#removeExchange(source);
   }
 
-  #bindingEnds(request: BindingRequest, owner: Owner): { destination: Destination; source: Exchange; identity: string } {
+  #bindingEnds(
+    request: BindingRequest,
+    owner: Owner,
+  ): { destination: Destination; source: Exchange; identity: string } {
     const { destinationKind: kind, destination: name, bindingKey, arguments: args } = request;
     const source = this.getExchange(request.source);
     const destination = kind === 'queue' ? this.getQueue(name, owner) : this.getExchange(name);

@@ -37,7 +37,10 @@ t.test("a pattern matches what Erlang's re:run matches", async (t) => {
     ['(?P<n>a)b', 'ab', true],
     ['(?#c)a', 'a', true],
     ['\\s', '\u00a0', false],
-    ['(a)\\1', 'aa', true],
+    ['[[:alpha:]]', 'é', true],
+    ['_\\b', '_é', false],
+    ['\\bb', 'a b', true],
+    ['a\\B', 'ab', true],
     ['^(?!amq\\.)', 'amq.direct', false],
     ['^(amq\\.default|orders\\..*)$', '', true],
   ];

@@ -27,15 +27,27 @@ export interface Command {
   readonly ended: Promise<Ending>;
 }
 
-/** Starts `leveret`, with these variables and no LEVERET_ or RABBITMQ_ ones of the test's own; killed at the end of the test. */
-export function startCommand(t: Test, args: readonly string[], env: Readonly<Record<string, string>> = {}): Command {
+/**
+ * Starts `leveret`, with these variables and no LEVERET_ or RABBITMQ_ ones of the test's own; killed at the end of the test.
+ * @param nodeArgs arguments for Node.js itself
+ */
+export function startCommand(
+  t: Test,
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+  nodeArgs: readonly string[] = [],
+): Command {
   const inherited = Object.entries(process.env).filter(([name]) => !/^(LEVERET_|RABBITMQ_|NODE_OPTIONS$)/.test(name));
   // tap puts its own hooks, which handle signals and exits too, into NODE_OPTIONS of every child.
-  const child = spawn('env', ['-u', 'NODE_OPTIONS', process.execPath, '--import', 'tsx', 'bin/leveret.ts', ...args], {
-    cwd: ROOT,
-    env: { ...Object.fromEntries(inherited), ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
+  const child = spawn(
+    'env',
+    ['-u', 'NODE_OPTIONS', process.execPath, '--import', 'tsx', ...nodeArgs, 'bin/leveret.ts', ...args],
+    {
+      cwd: ROOT,
+      env: { ...Object.fromEntries(inherited), ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    },
+  );
   t.teardown(() => child.kill('SIGKILL'));
   const output = { stdout: '', stderr: '' };
   child.stdout.setEncoding('utf8').on('data', (text: string) => {

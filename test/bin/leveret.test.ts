@@ -1,12 +1,13 @@
 // The command as an operator meets it: start-up line, signals, exit codes, errors on one line.
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
-import { connect as connectTcp, createServer } from 'node:net';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { connect } from 'amqplib';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { LEVERET_VERSION } from '../../lib/config-options.ts';
-import { runCommand, startCommand } from './command.ts';
+import { WireClient } from '../helper/wire-client.ts';
+import { type LogLine, runCommand, startCommand } from './command.ts';
 
 const READY = / ready on /;
 
@@ -46,11 +47,7 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
 
 t.test('a client that does not answer delays the end no longer than the shutdown timeout', async (t) => {
   const command = startCommand(t, ['--port', '0', '--shutdown-timeout-ms', '100']);
-  const { port } = await command.logged(READY);
-  const silent = connectTcp(Number(port), '127.0.0.1');
-  silent.on('error', () => {});
-  t.teardown(() => silent.destroy());
-  await once(silent, 'connect');
+  await openSilentClient(t, await command.logged(READY));
   command.process.kill('SIGTERM');
   t.match(await command.ended, { exitCode: 0 });
 });
@@ -102,11 +99,7 @@ t.test('what the caller can mend is one line on standard error and exit code 1',
 
 t.test('a second signal ends a close that takes long', async (t) => {
   const command = startCommand(t, ['--port', '0', '--shutdown-timeout-ms', '600000']);
-  const { port } = await command.logged(READY);
-  // Opens its connection and then answers nothing, so the broker waits for its close-ok.
-  const connection = await connect(`amqp://guest:guest@127.0.0.1:${port}?heartbeat=0`);
-  connection.on('error', () => {});
-  pauseReading(connection);
+  await openSilentClient(t, await command.logged(READY));
   command.process.kill('SIGTERM');
   await command.logged(/closing connections/);
   // Signals in quick succession count as one, so it takes more than one more.
@@ -115,8 +108,23 @@ t.test('a second signal ends a close that takes long', async (t) => {
   t.match(await command.ended, { exitCode: 128 + 15 });
 });
 
-/** Makes an amqplib connection deaf. */
-function pauseReading(connection: object): void {
-  const { connection: inner } = connection as { connection: { stream: { pause(): void } } };
-  inner.stream.pause();
+t.test('a fault of ours is a fatal line in the log and exit code 70', async (t) => {
+  const fault = "process.on('SIGUSR2', () => { throw new Error('a bug'); });";
+  const command = startCommand(t, ['--port', '0'], {}, [
+    '--import',
+    `data:text/javascript,${encodeURIComponent(fault)}`,
+  ]);
+  await command.logged(READY);
+  command.process.kill('SIGUSR2');
+  t.match(await command.logged(/leveret stops/), {
+    level: 'fatal',
+    err: { message: 'a bug', stack: /Error: a bug\n/ },
+  });
+  t.match(await command.ended, { exitCode: 70, stderr: '' });
+});
+
+/** Opens a connection that will not answer connection.close. */
+async function openSilentClient(t: Test, { port }: LogLine): Promise<void> {
+  const client = new WireClient(t, { url: '', host: '127.0.0.1', port: Number(port), broker: undefined });
+  await client.open();
 }

@@ -47,23 +47,19 @@ wireTest(target, 'a silent client gets heartbeats until the socket is closed wit
   t.ok(heartbeats > 0, `${heartbeats} heartbeats`);
 });
 
-wireTest(target, 'heartbeats begin with tune-ok', async ({ t, client }) => {
+wireTest(target, 'heartbeats begin with tune-ok', async ({ client }) => {
   await client.authenticate();
   client.send(tuneOk({ heartbeat: 1 }));
   const heartbeats = await client.heartbeatsUntilEnd();
   t.ok(heartbeats > 0, `${heartbeats} heartbeats`);
 });
 
-wireTest(
-  target,
-  'a client that never answers connection.close is cut off after the interval',
-  async ({ t, client }) => {
-    await client.open({ heartbeat: 1 });
-    client.send(queueDeclare(1));
-    await client.expectCloseUnanswered(504, "CHANNEL_ERROR - expected 'channel.open'", 50, 10);
-    await client.heartbeatsUntilEnd();
-  },
-);
+wireTest(target, 'a client that never answers connection.close is cut off after the interval', async ({ client }) => {
+  await client.open({ heartbeat: 1 });
+  client.send(queueDeclare(1));
+  await client.expectCloseUnanswered(504, "CHANNEL_ERROR - expected 'channel.open'", 50, 10);
+  await client.heartbeatsUntilEnd();
+});
 
 wireTest(target, 'a client that never closes the socket after close-ok is cut off, too', async ({ client }) => {
   await client.open({ heartbeat: 1 });

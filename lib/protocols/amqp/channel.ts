@@ -1,5 +1,11 @@
 // A channel: takes its frames, knows its state, and hands methods to the handler of their class.
-import { BASIC_PUBLISH, CHANNEL_CLOSE, CHANNEL_CLOSE_OK, decodeMethod, type Method } from '../../../codec/generated/methods.ts';
+import {
+  BASIC_PUBLISH,
+  CHANNEL_CLOSE,
+  CHANNEL_CLOSE_OK,
+  decodeMethod,
+  type Method,
+} from '../../../codec/generated/methods.ts';
 import { readUInt32 } from '../../../codec/integers.ts';
 import { AmqpError } from './amqp-error.ts';
 import type { ChannelHost } from './channel-host.ts';

@@ -1,11 +1,12 @@
 // A connection: the stream, its state from the protocol header to the last byte, its channels. What channels do is theirs.
 import type { Duplex } from 'node:stream';
-import { CHANNEL_OPEN, CHANNEL_OPEN_OK, decodeMethod, type Method } from '../../../codec/generated/methods.ts';
-import * as methods from '../../../codec/generated/methods.ts';
+import type { CodecError } from '../../../codec/errors.ts';
 import { unexpectedFrame } from '../../../codec/frame-errors.ts';
 import { FrameParser, type FrameSink } from '../../../codec/frame-parser.ts';
 import { encodeMethodFrame, HEARTBEAT_FRAME, PROTOCOL_HEADER } from '../../../codec/frame-writer.ts';
 import { FRAME_METHOD, FRAME_MIN_SIZE, INTERNAL_ERROR, isHardError } from '../../../codec/generated/constants.ts';
+import * as methods from '../../../codec/generated/methods.ts';
+import { CHANNEL_OPEN, CHANNEL_OPEN_OK, decodeMethod, type Method } from '../../../codec/generated/methods.ts';
 import { readUInt32 } from '../../../codec/integers.ts';
 import { replyText } from '../../../codec/reply-text.ts';
 import type { User } from '../../auth/users.ts';
@@ -69,9 +70,16 @@ export class Connection implements FrameSink, ChannelHost, TurnTask {
   #receiving = false;
   readonly #backlog: Buffer[] = [];
   #unwatchAlarm: () => void = () => {};
+  #firstToResume = 0;
   congested = false;
 
-  constructor(stream: Duplex, peer: PeerAddresses, reusableWrites: boolean, context: AmqpContext, host: ConnectionHost) {
+  constructor(
+    stream: Duplex,
+    peer: PeerAddresses,
+    reusableWrites: boolean,
+    context: AmqpContext,
+    host: ConnectionHost,
+  ) {
     this.name = `${peer.remoteAddress}:${peer.remotePort} -> ${peer.localAddress}:${peer.localPort}`;
     this.#stream = stream;
     this.#context = context;
@@ -197,6 +205,10 @@ export class Connection implements FrameSink, ChannelHost, TurnTask {
     }
   }
 
+  onRefusedFrame(error: CodecError): void {
+    if (this.#state !== 'closing') this.#fail(error, 0, 0);
+  }
+
   onHeartbeat(): void {
     // Any byte counts as a sign of life; see `#receive`.
   }
@@ -256,17 +268,18 @@ export class Connection implements FrameSink, ChannelHost, TurnTask {
       return;
     }
     if (this.#state === 'closed') return;
-    if (this.#state === 'deaf') {
-      // Its frames are lost to us, but most clients say close-ok and nothing after it.
-      if (endsWithCloseOk(chunk)) this.#ended(this.#reason ?? 'protocol-error');
-      return;
-    }
+    if (this.#state === 'deaf') return;
     try {
       this.#parser.push(chunk);
     } catch (error) {
       this.#fail(error, 0, 0);
-      if (this.#state === 'closing') this.#state = 'deaf';
+      if (this.#state === 'closing') this.#goDeaf();
     }
+  }
+
+  #goDeaf(): void {
+    this.#state = 'deaf';
+    this.#deadline = this.#context.clock.now() + DEAF_CLOSE_TIMEOUT_MS;
   }
 
   #takeHeader(chunk: Buffer): void {
@@ -282,8 +295,7 @@ export class Connection implements FrameSink, ChannelHost, TurnTask {
       this.output.write(PROTOCOL_HEADER);
       this.#flush();
       this.#reason = 'bad-protocol-header';
-      this.#state = 'deaf';
-      this.#deadline = this.#context.clock.now() + DEAF_CLOSE_TIMEOUT_MS;
+      this.#goDeaf();
       this.#stream.end();
       return;
     }
@@ -357,7 +369,14 @@ export class Connection implements FrameSink, ChannelHost, TurnTask {
 
   #setCongested(congested: boolean): void {
     this.congested = congested;
-    for (const channel of this.#channels.values()) channel.deliveries.setCongested(congested);
+    const channels = [...this.#channels.values()];
+    if (congested) {
+      for (const { deliveries } of channels) deliveries.pause();
+      return;
+    }
+    // Another channel is the first each time, so that one with an endless backlog can't keep the others from theirs.
+    const first = this.#firstToResume++ % Math.max(1, channels.length);
+    for (let i = 0; i < channels.length; i++) channels[(first + i) % channels.length].deliveries.resume();
   }
 
   #drained(): void {
@@ -391,18 +410,18 @@ export class Connection implements FrameSink, ChannelHost, TurnTask {
     if (thrown instanceof HandshakeError) {
       this.logger.warn({ reason: thrown.reason }, thrown.message);
       if (thrown.notice === undefined) this.#ended(thrown.reason);
-      else this.#close(thrown.reason, thrown.notice);
+      else this.#close(thrown.reason, thrown.notice, DEAF_CLOSE_TIMEOUT_MS);
       return;
     }
     const notice = toCloseNotice(thrown, methodId);
+    if (this.#state === 'handshake' && (this.#handshake.step !== 'open' || notice?.replyCode === INTERNAL_ERROR)) {
+      this.logger.warn({}, `handshake failed: ${notice?.message ?? thrown}`);
+      this.#ended('handshake-failed');
+      return;
+    }
     if (notice === undefined) {
       this.logger.error({ err: thrown, channel: number }, 'a defect of the broker: the connection is closed');
       this.#close('internal-error', { replyCode: INTERNAL_ERROR, message: '', methodId: 0 });
-      return;
-    }
-    if (this.#state === 'handshake' && this.#handshake.step !== 'open') {
-      this.logger.warn({}, `handshake failed: ${notice.message}`);
-      this.#ended('handshake-failed');
       return;
     }
     const channel = this.#channels.get(number);
@@ -416,13 +435,14 @@ export class Connection implements FrameSink, ChannelHost, TurnTask {
   }
 
   /** Says connection.close and waits for the answer. */
-  #close(reason: CloseReason, { replyCode, message, methodId = 0 }: CloseNotice | AmqpError): void {
+  #close(reason: CloseReason, notice: CloseNotice | AmqpError, timeoutMs = CLOSE_TIMEOUT_MS): void {
+    const { replyCode, message, methodId = 0 } = notice;
     if (this.#state === 'closing' || this.#state === 'deaf' || this.#state === 'closed') return;
     const text = replyText(replyCode, message);
     if (!isQuiet(reason)) this.logger.warn({ reason }, `connection closed: ${text}`);
     for (const channel of this.#channels.values()) channel.publisher.flushConfirms();
     this.#reason = reason;
-    this.#awaitEnd();
+    this.#awaitEnd(timeoutMs);
     this.#release();
     this.send(0, {
       id: methods.CONNECTION_CLOSE,
@@ -436,16 +456,16 @@ export class Connection implements FrameSink, ChannelHost, TurnTask {
   #closedByClient(): void {
     for (const channel of this.#channels.values()) channel.publisher.flushConfirms();
     this.#reason = 'client-close';
-    this.#awaitEnd();
+    this.#awaitEnd(CLOSE_TIMEOUT_MS);
     this.#release();
     this.send(0, { id: methods.CONNECTION_CLOSE_OK });
   }
 
-  #awaitEnd(): void {
+  #awaitEnd(timeoutMs: number): void {
     this.#state = 'closing';
     const { heartbeatSeconds } = this.#handshake;
-    const timeoutMs = heartbeatSeconds > 0 ? heartbeatSeconds * 1000 : CLOSE_TIMEOUT_MS;
-    this.#deadline = this.#context.clock.now() + Math.min(timeoutMs, CLOSE_TIMEOUT_MS);
+    const patienceMs = heartbeatSeconds > 0 ? Math.min(heartbeatSeconds * 1000, timeoutMs) : timeoutMs;
+    this.#deadline = this.#context.clock.now() + patienceMs;
     if (this.#blocked) this.#stream.resume();
     this.#blocked = false;
   }
@@ -488,8 +508,3 @@ export class Connection implements FrameSink, ChannelHost, TurnTask {
 
 /** What clients of AMQP 0-9 say; RabbitMQ takes it for 0-9-1. */
 const OLD_PROTOCOL_HEADER = Buffer.from('AMQP\x01\x01\x00\x09', 'latin1');
-const CLOSE_OK_FRAME = encodeMethodFrame(0, { id: methods.CONNECTION_CLOSE_OK });
-
-function endsWithCloseOk(chunk: Buffer): boolean {
-  return chunk.subarray(-CLOSE_OK_FRAME.length).equals(CLOSE_OK_FRAME);
-}

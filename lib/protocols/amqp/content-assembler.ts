@@ -1,8 +1,9 @@
 // Puts a content together: a method that carries one, its header, its body in pieces. It checks the order of frames and
 // knows nothing of what the content is for.
-import { readUInt16, readUInt32 } from '../../../codec/integers.ts';
-import { BASIC_PUBLISH } from '../../../codec/generated/methods.ts';
+
 import { CONTENT_HEADER_SIZE } from '../../../codec/frame-writer.ts';
+import { BASIC_PUBLISH } from '../../../codec/generated/methods.ts';
+import { readUInt16, readUInt32 } from '../../../codec/integers.ts';
 import type { MemoryAccount } from '../../core/memory-account.ts';
 import { AmqpError } from './amqp-error.ts';
 
@@ -87,9 +88,8 @@ export class ContentAssembler {
     if (this.#stage === 'header') throw notContentHeader();
     const size = end - start;
     const received = this.#received + size;
-    if (received > this.bodySize) {
-      throw new AmqpError('FRAME_ERROR', `content body of ${received} bytes or more exceeds the ${this.bodySize} announced`);
-    }
+    // As in RabbitMQ, a body that goes on beyond its announced size never completes: the next other frame is refused.
+    if (received > this.bodySize) this.dropped = true;
     if (!this.dropped) {
       if (this.#received === 0 && received === this.bodySize) {
         this.bodyBuffer = buffer;
@@ -99,7 +99,7 @@ export class ContentAssembler {
       }
     }
     this.#received = received;
-    if (!last || received < this.bodySize) return false;
+    if (!last || received !== this.bodySize) return false;
     this.#finish();
     return true;
   }

@@ -36,6 +36,7 @@ export class Deliveries {
   /** Unsettled deliveries to consumers: what the session limit counts. */
   #sessionCount = 0;
   #sessionBlocked = false;
+  #firstToResume = 0;
   /** The consumer of direct replies; its queue is private to it. */
   #reply: { readonly tag: string; readonly queue: Queue } | null = null;
 
@@ -114,15 +115,7 @@ export class Deliveries {
       this.#sessionCount++;
       if (this.#sessionCount >= this.#sessionLimit && this.#sessionLimit > 0) this.#blockSession();
     }
-    writeDelivery(
-      host.output,
-      this.#channel.number,
-      host.frameMax,
-      subscription.tagBytes,
-      tag,
-      redelivered,
-      message,
-    );
+    writeDelivery(host.output, this.#channel.number, host.frameMax, subscription.tagBytes, tag, redelivered, message);
     host.wrote();
   }
 
@@ -167,35 +160,34 @@ export class Deliveries {
     const { consumer, queue } = delivery.source;
     queue.acknowledge(delivery.message, delivery.position);
     if (consumer === null) return;
-    consumer.settle(1);
-    consumer.refill();
+    consumer.settle();
     this.#sessionCount--;
     this.#unblockSession();
+    queue.deliver();
   }
 
-  /** Settles deliveries that were claimed, then lets their consumers and queues go on. */
+  /** Settles deliveries that were claimed, then lets their queues go on. */
   settle(deliveries: readonly UnackedDelivery[], settlement: Settlement): void {
     const queues = new Set<Queue>();
-    const consumers = new Set<Consumer>();
     for (const { message, source, position } of deliveries) {
       source.queue[settlement](message, position);
-      if (settlement === 'requeue') queues.add(source.queue);
+      queues.add(source.queue);
       if (source.consumer === null) continue;
-      source.consumer.settle(1);
-      consumers.add(source.consumer);
+      source.consumer.settle();
       this.#sessionCount--;
     }
-    for (const queue of queues) queue.deliver();
-    for (const consumer of consumers) consumer.refill();
     this.#unblockSession();
+    for (const queue of queues) queue.deliver();
   }
 
-  /** The connection can take deliveries again, or can't. */
-  setCongested(congested: boolean): void {
-    for (const { consumer } of this.#subscriptions.values()) {
-      if (congested) consumer?.block(BLOCKED_BY_OUTPUT);
-      else consumer?.unblock(BLOCKED_BY_OUTPUT);
-    }
+  /** The connection has no room for deliveries now. */
+  pause(): void {
+    for (const { consumer } of this.#subscriptions.values()) consumer?.block(BLOCKED_BY_OUTPUT);
+  }
+
+  /** The connection has room again. */
+  resume(): void {
+    if (this.#subscriptions.size > 0) this.#unblockAll(BLOCKED_BY_OUTPUT);
   }
 
   /** Ends all consumers; what they hold stays until `requeueAll`. */
@@ -239,9 +231,15 @@ export class Deliveries {
     if (!this.#sessionBlocked) return;
     if (this.#sessionLimit > 0 && this.#sessionCount >= this.#sessionLimit) return;
     this.#sessionBlocked = false;
-    for (const { consumer } of this.#subscriptions.values()) {
-      if (consumer?.noAck === false) consumer.unblock(BLOCKED_BY_SESSION_PREFETCH);
-    }
+    this.#unblockAll(BLOCKED_BY_SESSION_PREFETCH);
+  }
+
+  /** Lifts a block from all consumers before any queue delivers, and begins with another one each time: all get their share. */
+  #unblockAll(reason: number): void {
+    const subscriptions = [...this.#subscriptions.values()];
+    for (const { consumer } of subscriptions) consumer?.unblock(reason);
+    const first = this.#firstToResume++ % Math.max(1, subscriptions.length);
+    for (let i = 0; i < subscriptions.length; i++) subscriptions[(first + i) % subscriptions.length].queue.deliver();
   }
 }
 

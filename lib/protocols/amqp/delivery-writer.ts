@@ -77,18 +77,27 @@ export function writeContent(output: OutputBuffer, channel: number, frameMax: nu
 }
 
 function isCopied(message: Message, frameMax: number): boolean {
-  return message.pieces === null && message.bodySize < BY_REFERENCE_BYTES && message.bodySize <= frameMax - FRAME_OVERHEAD_BYTES;
+  return (
+    message.pieces === null &&
+    message.bodySize < BY_REFERENCE_BYTES &&
+    message.bodySize <= frameMax - FRAME_OVERHEAD_BYTES
+  );
 }
 
 /** Bytes that `writeContentAt` writes at its offset: the header, and the body unless it goes by reference. */
 function copiedContentSize(message: Message, frameMax: number): number {
-  const headerSize =
-    FRAME_OVERHEAD_BYTES + CONTENT_HEADER_BYTES + message.propertiesEnd - message.propertiesStart;
+  const headerSize = FRAME_OVERHEAD_BYTES + CONTENT_HEADER_BYTES + message.propertiesEnd - message.propertiesStart;
   if (message.bodySize === 0 || !isCopied(message, frameMax)) return headerSize;
   return headerSize + FRAME_OVERHEAD_BYTES + message.bodySize;
 }
 
-function writeContentAt(output: OutputBuffer, offset: number, channel: number, frameMax: number, message: Message): void {
+function writeContentAt(
+  output: OutputBuffer,
+  offset: number,
+  channel: number,
+  frameMax: number,
+  message: Message,
+): void {
   const { buffer } = output;
   const { propertiesStart, propertiesEnd, bodySize } = message;
   const headerSize = CONTENT_HEADER_BYTES + propertiesEnd - propertiesStart;
@@ -109,7 +118,9 @@ function writeContentAt(output: OutputBuffer, offset: number, channel: number, f
 
 /** Adds a body by reference, cut into frames of the size that the peer accepts. */
 function appendBody(output: OutputBuffer, channel: number, frameMax: number, message: Message): void {
-  const pieces = message.pieces ?? [message.bodyBuffer.subarray(message.bodyStart, message.bodyStart + message.bodySize)];
+  const pieces = message.pieces ?? [
+    message.bodyBuffer.subarray(message.bodyStart, message.bodyStart + message.bodySize),
+  ];
   const largest = frameMax - FRAME_OVERHEAD_BYTES;
   let left = message.bodySize;
   let room = 0;

@@ -17,8 +17,8 @@ import { isLoopbackAddress } from '../../auth/loopback.ts';
 import { checkVhostAccess } from '../../auth/permissions.ts';
 import type { User } from '../../auth/users.ts';
 import type { VirtualHost } from '../../core/virtual-host.ts';
-import { AmqpError } from './amqp-error.ts';
 import type { AmqpContext } from './amqp-context.ts';
+import { AmqpError } from './amqp-error.ts';
 import type { CloseReason } from './close-reason.ts';
 
 const FRAME_MIN_BYTES = 4096;

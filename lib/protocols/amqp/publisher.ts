@@ -1,7 +1,7 @@
 // The publishing side of a channel: from basic.publish and its content to the queues, with returns and confirms.
 import { decodeFieldValue } from '../../../codec/field-table.ts';
-import { BASIC_ACK, BASIC_NACK, BASIC_RETURN, decodeMethod } from '../../../codec/generated/methods.ts';
 import { NO_ROUTE } from '../../../codec/generated/constants.ts';
+import { BASIC_ACK, BASIC_NACK, BASIC_RETURN, decodeMethod } from '../../../codec/generated/methods.ts';
 import { readUInt16 } from '../../../codec/integers.ts';
 import {
   decodeProperties,
@@ -18,9 +18,9 @@ import { typeName } from '../../../exchanges/field-value.ts';
 import { BrokerError, describeResource } from '../../core/errors.ts';
 import { Message } from '../../core/message.ts';
 import { REPLY_TO } from '../../core/names.ts';
+import { type ConfirmSink, PublisherConfirms } from '../../core/publisher-confirms.ts';
 import type { Confirmation, Queue } from '../../core/queue.ts';
 import type { Route } from '../../core/route.ts';
-import { type ConfirmSink, PublisherConfirms } from '../../core/publisher-confirms.ts';
 import { requireAccess } from './access.ts';
 import { AmqpError } from './amqp-error.ts';
 import type { Channel } from './channel.ts';
@@ -267,4 +267,3 @@ function queueNames(route: Route, keys: readonly string[], queues: readonly Queu
   if (route.exchange === '') return [...new Set([route.routingKey, ...keys])];
   return queues.map((queue) => queue.name);
 }
-

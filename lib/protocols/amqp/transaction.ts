@@ -1,6 +1,7 @@
 // What a channel in tx mode holds back until tx.commit.
-import type { HeldPublish } from './publisher.ts';
+
 import type { Settlement } from './deliveries.ts';
+import type { HeldPublish } from './publisher.ts';
 import type { UnackedDelivery } from './unacked-deliveries.ts';
 
 export interface HeldSettlement {
