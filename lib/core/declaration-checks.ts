@@ -25,6 +25,11 @@ const QUEUE_ARGUMENTS = [
   QUEUE_TYPE,
 ];
 
+/** The name that RabbitMQ gives to the type of a field table value: `longstr`, `signedint`. */
+export function fieldTypeName(type: FieldValue['type']): string {
+  return typeName(type);
+}
+
 function inequivalent(argument: string, resource: string, difference: string): BrokerError {
   return new BrokerError('PRECONDITION_FAILED', `inequivalent arg '${argument}' for ${resource}: ${difference}`);
 }
@@ -78,7 +83,7 @@ function typeClass(value: FieldValue): string {
 }
 
 function describe(value: FieldValue | undefined): string {
-  return value === undefined ? 'none' : `the value '${show(value)}' of type '${typeName(value.type)}'`;
+  return value === undefined ? 'none' : `the value '${show(value)}' of type '${fieldTypeName(value.type)}'`;
 }
 
 /** A value as RabbitMQ puts it in a text: strings as they are, the rest as Erlang terms. */

@@ -110,14 +110,26 @@ t.test('bindExchange names what is missing, the source first', async (t) => {
     ['amq.direct', destination, destination],
     [source, destination, source],
   ] as const) {
-    await expectChannelError(t, connection, (ch) => ch.bindExchange(to, from, 'k'), 'exchange.bind', notFound('exchange', missing));
+    await expectChannelError(
+      t,
+      connection,
+      (ch) => ch.bindExchange(to, from, 'k'),
+      'exchange.bind',
+      notFound('exchange', missing),
+    );
   }
 });
 
 t.test('a queue is no destination of bindExchange', async (t) => {
   const { connection, channel } = await openTopology(t);
   const { queue } = await channel.assertQueue('', { exclusive: true });
-  await expectChannelError(t, connection, (ch) => ch.bindExchange(queue, 'amq.direct', 'k'), 'exchange.bind', notFound('exchange', queue));
+  await expectChannelError(
+    t,
+    connection,
+    (ch) => ch.bindExchange(queue, 'amq.direct', 'k'),
+    'exchange.bind',
+    notFound('exchange', queue),
+  );
 });
 
 t.test('unbindExchange of what is not there is no error', async (t) => {
@@ -136,16 +148,36 @@ for (const [from, to] of [
 ] as const) {
   t.test(`the default exchange is neither source nor destination: from '${from}' to '${to}'`, async (t) => {
     const { connection } = await openTopology(t);
-    await expectChannelError(t, connection, (ch) => ch.bindExchange(to, from, 'k'), 'exchange.bind', defaultExchangeRefused);
-    await expectChannelError(t, connection, (ch) => ch.unbindExchange(to, from, 'k'), 'exchange.unbind', defaultExchangeRefused);
+    await expectChannelError(
+      t,
+      connection,
+      (ch) => ch.bindExchange(to, from, 'k'),
+      'exchange.bind',
+      defaultExchangeRefused,
+    );
+    await expectChannelError(
+      t,
+      connection,
+      (ch) => ch.unbindExchange(to, from, 'k'),
+      'exchange.unbind',
+      defaultExchangeRefused,
+    );
   });
 }
 
 t.test('a headers exchange refuses a wrong x-match for an exchange, too', async (t) => {
   const { connection } = await openTopology(t);
   const args = { 'x-match': 'none' };
-  const expected = preconditionFailed('Invalid x-match field value <<"none">>; expected all, any, all-with-x, or any-with-x');
-  await expectChannelError(t, connection, (ch) => ch.bindExchange('amq.fanout', 'amq.headers', '', args), 'exchange.bind', expected);
+  const expected = preconditionFailed(
+    'Invalid x-match field value <<"none">>; expected all, any, all-with-x, or any-with-x',
+  );
+  await expectChannelError(
+    t,
+    connection,
+    (ch) => ch.bindExchange('amq.fanout', 'amq.headers', '', args),
+    'exchange.bind',
+    expected,
+  );
 });
 
 t.test('without waiting for the reply: bound and unbound all the same', async (t) => {
@@ -164,7 +196,13 @@ t.test('without waiting for the reply: an error closes the channel all the same'
   const { connection, name } = await openTopology(t);
   const source = name();
   const fields = { source, destination: 'amq.direct', routingKey: 'k', nowait: true };
-  await expectChannelError(t, connection, (ch) => send(ch, 'ExchangeBind', fields), 'exchange.bind', notFound('exchange', source));
+  await expectChannelError(
+    t,
+    connection,
+    (ch) => send(ch, 'ExchangeBind', fields),
+    'exchange.bind',
+    notFound('exchange', source),
+  );
 });
 
 t.test('an alternate exchange gets what is bound nowhere', async (t) => {

@@ -74,7 +74,15 @@ t.test('arguments may have every type', async (t) => {
   const { exchange, queue } = await exchangeAndQueue(session);
   const typed = (type: string, value: unknown) => ({ '!': type, value });
   const numbers = { i: 2 ** 40, d: 1.5, f: typed('float', 1), x: typed('decimal', { places: 1, digits: 2 }) };
-  const args = { ...numbers, s: 'a', b: true, n: null, t: typed('timestamp', 1), o: { a: [1, 'a'] }, x: Buffer.from('x') };
+  const args = {
+    ...numbers,
+    s: 'a',
+    b: true,
+    n: null,
+    t: typed('timestamp', 1),
+    o: { a: [1, 'a'] },
+    x: Buffer.from('x'),
+  };
   await session.channel.bindQueue(queue, exchange, 'k', args);
   t.equal(await routedCount(session.connection, exchange, 'k', queue), 1);
   await session.channel.unbindQueue(queue, exchange, 'k', args);
@@ -113,7 +121,13 @@ t.test('without waiting for the reply: an error closes the channel all the same'
   const { connection, name } = await openTopology(t);
   const queue = name();
   const fields = { queue, exchange: 'amq.direct', routingKey: 'k', nowait: true };
-  await expectChannelError(t, connection, (ch) => send(ch, 'QueueBind', fields), 'queue.bind', notFound('queue', queue));
+  await expectChannelError(
+    t,
+    connection,
+    (ch) => send(ch, 'QueueBind', fields),
+    'queue.bind',
+    notFound('queue', queue),
+  );
 });
 
 t.test('bindQueue names what is missing, the exchange first', async (t) => {
@@ -152,7 +166,13 @@ t.test('no queue can be unbound from the default exchange', async (t) => {
   const { connection, channel, name } = await openTopology(t);
   const { queue } = await channel.assertQueue('', { exclusive: true });
   for (const bound of [queue, name()]) {
-    await expectChannelError(t, connection, (ch) => ch.unbindQueue(bound, '', bound), 'queue.unbind', defaultExchangeRefused);
+    await expectChannelError(
+      t,
+      connection,
+      (ch) => ch.unbindQueue(bound, '', bound),
+      'queue.unbind',
+      defaultExchangeRefused,
+    );
   }
 });
 
@@ -198,20 +218,35 @@ for (const [value, text] of [
   [1, 'type byte (value 1); expected longstr'],
   [true, 'type bool (value true); expected longstr'],
 ] as const) {
-  t.test(`a headers exchange refuses the x-match ${JSON.stringify(value)}, any other exchange does not look at it`, async (t) => {
-    const session = await openTopology(t);
-    const { exchange, queue } = await exchangeAndQueue(session, 'headers');
-    const args = { 'x-match': value };
-    const expected = preconditionFailed(`Invalid x-match field ${text}`);
-    await expectChannelError(t, session.connection, (ch) => ch.bindQueue(queue, exchange, '', args), 'queue.bind', expected);
-    t.same(await session.channel.unbindQueue(queue, exchange, '', args), {});
-    t.same(await session.channel.bindQueue(queue, 'amq.direct', session.name(), args), {});
-  });
+  t.test(
+    `a headers exchange refuses the x-match ${JSON.stringify(value)}, any other exchange does not look at it`,
+    async (t) => {
+      const session = await openTopology(t);
+      const { exchange, queue } = await exchangeAndQueue(session, 'headers');
+      const args = { 'x-match': value };
+      const expected = preconditionFailed(`Invalid x-match field ${text}`);
+      await expectChannelError(
+        t,
+        session.connection,
+        (ch) => ch.bindQueue(queue, exchange, '', args),
+        'queue.bind',
+        expected,
+      );
+      t.same(await session.channel.unbindQueue(queue, exchange, '', args), {});
+      t.same(await session.channel.bindQueue(queue, 'amq.direct', session.name(), args), {});
+    },
+  );
 }
 
 t.test('a missing queue is named before a wrong x-match', async (t) => {
   const { connection, name } = await openTopology(t);
   const queue = name();
   const fields = { queue, exchange: 'amq.headers', routingKey: '', arguments: { 'x-match': 'none' } };
-  await expectChannelError(t, connection, (ch) => call(ch, 'QueueBind', fields), 'queue.bind', notFound('queue', queue));
+  await expectChannelError(
+    t,
+    connection,
+    (ch) => call(ch, 'QueueBind', fields),
+    'queue.bind',
+    notFound('queue', queue),
+  );
 });

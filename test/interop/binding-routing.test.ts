@@ -26,7 +26,8 @@ for (const { pattern, matches, others } of topics) {
     const { queue } = await channel.assertQueue('', { exclusive: true });
     await channel.bindQueue(queue, exchange, pattern);
     for (const key of matches) t.equal(await routedCount(connection, exchange, key, queue), 1, `matches '${key}'`);
-    for (const key of others) t.equal(await routedCount(connection, exchange, key, queue), 0, `does not match '${key}'`);
+    for (const key of others)
+      t.equal(await routedCount(connection, exchange, key, queue), 0, `does not match '${key}'`);
   });
 }
 

@@ -21,7 +21,11 @@ async function boundExchange({ channel, name }: TopologySession, options = {}) {
   return { exchange, queue };
 }
 
-async function expectGone(t: Parameters<typeof expectChannelError>[0], { connection }: TopologySession, exchange: string) {
+async function expectGone(
+  t: Parameters<typeof expectChannelError>[0],
+  { connection }: TopologySession,
+  exchange: string,
+) {
   const expected = notFound('exchange', exchange);
   await expectChannelError(t, connection, (ch) => ch.checkExchange(exchange), 'exchange.declare', expected);
 }
@@ -60,7 +64,13 @@ t.test('if-unused does not delete an exchange that a queue is bound to', async (
   const { exchange } = await boundExchange(session);
   const expected = preconditionFailed(`exchange '${exchange}' in vhost '/' in use`);
   const remove = { ifUnused: true };
-  await expectChannelError(t, session.connection, (ch) => ch.deleteExchange(exchange, remove), 'exchange.delete', expected);
+  await expectChannelError(
+    t,
+    session.connection,
+    (ch) => ch.deleteExchange(exchange, remove),
+    'exchange.delete',
+    expected,
+  );
   t.same(await session.channel.checkExchange(exchange), {});
 });
 
@@ -91,7 +101,13 @@ t.test('without waiting for the reply: an error closes the channel all the same'
   const { exchange } = await boundExchange(session);
   const fields = { exchange, ifUnused: true, nowait: true };
   const expected = preconditionFailed(`exchange '${exchange}' in vhost '/' in use`);
-  await expectChannelError(t, session.connection, (ch) => send(ch, 'ExchangeDelete', fields), 'exchange.delete', expected);
+  await expectChannelError(
+    t,
+    session.connection,
+    (ch) => send(ch, 'ExchangeDelete', fields),
+    'exchange.delete',
+    expected,
+  );
 });
 
 for (const exchange of ['amq.direct', 'amq.fanout', 'amq.not-there', 'amq.default']) {

@@ -16,7 +16,15 @@ for (const options of [
   { arguments: { 'x-max-length-bytes': 1000 } },
   { arguments: { 'x-single-active-consumer': true } },
   { messageTtl: 0, maxLength: 0, arguments: { 'x-max-length-bytes': 0 } },
-  { messageTtl: 1, expires: 1000, maxLength: 1, maxPriority: 1, overflow: 'drop-head', durable: false, autoDelete: true },
+  {
+    messageTtl: 1,
+    expires: 1000,
+    maxLength: 1,
+    maxPriority: 1,
+    overflow: 'drop-head',
+    durable: false,
+    autoDelete: true,
+  },
   { arguments: { 'x-anything': { nested: [1, true, null] } } },
 ]) {
   t.test(`declared equal again with ${JSON.stringify(options)}`, async (t) => {
@@ -30,8 +38,18 @@ for (const options of [
 t.test('an option is the same as its argument', async (t) => {
   const { channel, name } = await openTopology(t);
   const queue = name();
-  await channel.assertQueue(queue, { messageTtl: 1000, maxLength: 10, deadLetterExchange: 'a', deadLetterRoutingKey: 'b' });
-  const named = { 'x-message-ttl': 1000, 'x-max-length': 10, 'x-dead-letter-exchange': 'a', 'x-dead-letter-routing-key': 'b' };
+  await channel.assertQueue(queue, {
+    messageTtl: 1000,
+    maxLength: 10,
+    deadLetterExchange: 'a',
+    deadLetterRoutingKey: 'b',
+  });
+  const named = {
+    'x-message-ttl': 1000,
+    'x-max-length': 10,
+    'x-dead-letter-exchange': 'a',
+    'x-dead-letter-routing-key': 'b',
+  };
   t.match(await channel.assertQueue(queue, { arguments: named }), { queue });
 });
 
@@ -168,7 +186,10 @@ for (const argument of ['x-delivery-limit', 'x-quorum-initial-group-size', 'x-ma
     const queue = name();
     const options = { arguments: { [argument]: 1 } };
     const text = `PRECONDITION_FAILED - invalid arg '${argument}' for queue '${queue}' in vhost '/' of queue type rabbit_classic_queue`;
-    await expectChannelError(t, connection, (ch) => ch.assertQueue(queue, options), 'queue.declare', { code: 406, text });
+    await expectChannelError(t, connection, (ch) => ch.assertQueue(queue, options), 'queue.declare', {
+      code: 406,
+      text,
+    });
     await channel.assertQueue(queue);
     t.match(await channel.assertQueue(queue, options), { queue });
   });
@@ -180,6 +201,9 @@ for (const type of ['x-nothing', '']) {
     const queue = name();
     const options = { arguments: { 'x-queue-type': type } };
     const text = `PRECONDITION_FAILED - invalid arg 'x-queue-type' for queue '${queue}' in vhost '/': "unsupported queue type '${type}'"`;
-    await expectChannelError(t, connection, (ch) => ch.assertQueue(queue, options), 'queue.declare', { code: 406, text });
+    await expectChannelError(t, connection, (ch) => ch.assertQueue(queue, options), 'queue.declare', {
+      code: 406,
+      text,
+    });
   });
 }

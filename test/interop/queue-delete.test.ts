@@ -1,7 +1,13 @@
 // queue.delete, queue.purge and auto-delete: when a queue goes, and what is counted.
 import type { Channel } from 'amqplib';
 import t from 'tap';
-import { expectChannelError, notFound, openTopology, preconditionFailed, type TopologySession } from '../helper/amqp.ts';
+import {
+  expectChannelError,
+  notFound,
+  openTopology,
+  preconditionFailed,
+  type TopologySession,
+} from '../helper/amqp.ts';
 import { send } from '../helper/messages.ts';
 
 /** A queue with this many ready messages. */
@@ -143,18 +149,21 @@ t.test('an auto-delete queue that was never consumed from stays, even when its c
   t.match(await session.channel.checkQueue(queue), { queue });
 });
 
-t.test('an auto-delete queue goes when its last consumer is cancelled, not before, and with its messages', async (t) => {
-  const session = await openTopology(t);
-  const { channel } = session;
-  const queue = await filledQueue(session, 3, { autoDelete: true });
-  await channel.prefetch(1);
-  const first = await channel.consume(queue, () => undefined);
-  const second = await channel.consume(queue, () => undefined);
-  await channel.cancel(first.consumerTag);
-  t.match(await channel.checkQueue(queue), { consumerCount: 1 });
-  await channel.cancel(second.consumerTag);
-  await expectGone(t, session, queue);
-});
+t.test(
+  'an auto-delete queue goes when its last consumer is cancelled, not before, and with its messages',
+  async (t) => {
+    const session = await openTopology(t);
+    const { channel } = session;
+    const queue = await filledQueue(session, 3, { autoDelete: true });
+    await channel.prefetch(1);
+    const first = await channel.consume(queue, () => undefined);
+    const second = await channel.consume(queue, () => undefined);
+    await channel.cancel(first.consumerTag);
+    t.match(await channel.checkQueue(queue), { consumerCount: 1 });
+    await channel.cancel(second.consumerTag);
+    await expectGone(t, session, queue);
+  },
+);
 
 t.test('an auto-delete queue goes when the channel of its last consumer is closed', async (t) => {
   const session = await openTopology(t);

@@ -28,13 +28,16 @@ const refused: [what: string, method: MethodName, operation: (channel: Channel, 
 
 for (const durable of [true, false]) {
   for (const [what, method, operation] of refused) {
-    t.test(`${what} from another connection is locked out of a ${durable ? 'durable' : 'transient'} queue`, async (t) => {
-      const session = await openTopology(t);
-      const { queue, other } = await lockedQueue(session, durable);
-      const expected = { code: 405, text: lockedText(queue) };
-      await expectChannelError(t, other, (ch) => operation(ch, queue), method, expected);
-      t.match(await session.channel.checkQueue(queue), { queue });
-    });
+    t.test(
+      `${what} from another connection is locked out of a ${durable ? 'durable' : 'transient'} queue`,
+      async (t) => {
+        const session = await openTopology(t);
+        const { queue, other } = await lockedQueue(session, durable);
+        const expected = { code: 405, text: lockedText(queue) };
+        await expectChannelError(t, other, (ch) => operation(ch, queue), method, expected);
+        t.match(await session.channel.checkQueue(queue), { queue });
+      },
+    );
   }
 }
 
@@ -42,7 +45,13 @@ t.test('a missing exchange is named before the lock', async (t) => {
   const session = await openTopology(t);
   const { queue, other } = await lockedQueue(session, false);
   const exchange = session.name();
-  await expectChannelError(t, other, (ch) => ch.bindQueue(queue, exchange, 'k'), 'queue.bind', notFound('exchange', exchange));
+  await expectChannelError(
+    t,
+    other,
+    (ch) => ch.bindQueue(queue, exchange, 'k'),
+    'queue.bind',
+    notFound('exchange', exchange),
+  );
 });
 
 t.test('unbinding from another connection what is not bound is no error', async (t) => {
@@ -82,11 +91,14 @@ t.test('it outlives the channel that declared it', async (t) => {
 });
 
 for (const durable of [true, false]) {
-  t.test(`a ${durable ? 'durable' : 'transient'} one is gone once its connection is closed, and its name is free`, async (t) => {
-    const session = await openTopology(t);
-    const { queue, other } = await lockedQueue(session, durable);
-    await session.connection.close();
-    await expectChannelError(t, other, (ch) => ch.checkQueue(queue), 'queue.declare', notFound('queue', queue));
-    t.match(await (await other.createChannel()).assertQueue(queue, { durable: false }), { queue });
-  });
+  t.test(
+    `a ${durable ? 'durable' : 'transient'} one is gone once its connection is closed, and its name is free`,
+    async (t) => {
+      const session = await openTopology(t);
+      const { queue, other } = await lockedQueue(session, durable);
+      await session.connection.close();
+      await expectChannelError(t, other, (ch) => ch.checkQueue(queue), 'queue.declare', notFound('queue', queue));
+      t.match(await (await other.createChannel()).assertQueue(queue, { durable: false }), { queue });
+    },
+  );
 }

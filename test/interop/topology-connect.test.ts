@@ -46,12 +46,22 @@ function withoutPath(url: string): string {
 
 t.test('a virtual host that does not exist is refused', async (t) => {
   const { url } = await startTarget(t);
-  await t.rejects(connect(`${withoutPath(url)}/not-there`), { message: 'Expected ConnectionOpenOk; got <ConnectionClose' });
+  await t.rejects(connect(`${withoutPath(url)}/not-there`), {
+    message: 'Expected ConnectionOpenOk; got <ConnectionClose',
+  });
 });
 
 t.test('the address may be an object', async (t) => {
   const target = await startTarget(t);
-  const all = { ...fieldsOf(target), protocol: 'amqp', vhost: '/', locale: 'en_US', frameMax: 8192, heartbeat: 7, channelMax: 9 };
+  const all = {
+    ...fieldsOf(target),
+    protocol: 'amqp',
+    vhost: '/',
+    locale: 'en_US',
+    frameMax: 8192,
+    heartbeat: 7,
+    channelMax: 9,
+  };
   const connection = await open(t, all);
   t.same(negotiated(connection), { frameMax: 8192, channelMax: 9, heartbeat: 7 });
   await expectUsable(t, connection);
@@ -72,12 +82,17 @@ for (const [options, expected] of [
   [{ frameMax: 1_000_000 }, { frameMax: 131_072, channelMax: 2047, heartbeat: 60 }],
   [{ channelMax: 2 }, { frameMax: 131_072, channelMax: 2, heartbeat: 60 }],
   [{ channelMax: 0 }, { frameMax: 131_072, channelMax: 2047, heartbeat: 60 }],
-  [{ maxFrameSize: 4096, frameMax: 4096 }, { frameMax: 4096, channelMax: 2047, heartbeat: 60 }],
+  [
+    { maxFrameSize: 4096, frameMax: 4096 },
+    { frameMax: 4096, channelMax: 2047, heartbeat: 60 },
+  ],
   [{ locale: 'de_DE' }, { frameMax: 131_072, channelMax: 2047, heartbeat: 60 }],
 ] as const) {
   t.test(`negotiated with ${JSON.stringify(options)}, in a URL and in an object`, async (t) => {
     const target = await startTarget(t);
-    const query = new URLSearchParams(Object.entries(options).map(([key, value]) => [key, `${value}`]));
+    const query = Object.entries(options)
+      .map(([key, value]) => `${key}=${value}`)
+      .join('&');
     for (const address of [`${withoutPath(target.url)}/?${query}`, { ...fieldsOf(target), ...options }]) {
       const connection = await open(t, address);
       t.same(negotiated(connection), expected);
@@ -123,7 +138,9 @@ for (const mechanism of ['plain', 'amqplain'] as const) {
   ] as const) {
     t.test(`credentials.${mechanism} with user '${user}' and password '${password}' are refused`, async (t) => {
       const { url } = await startTarget(t);
-      const refused = connect(url, { credentials: credentials[mechanism](user, password) }).catch((error: Error) => error);
+      const refused = connect(url, { credentials: credentials[mechanism](user, password) }).catch(
+        (error: Error) => error,
+      );
       const name = mechanism.toUpperCase();
       const text = `ACCESS_REFUSED - Login was refused using authentication mechanism ${name}. For details see the broker logfile.`;
       t.equal(replyText((await refused) as Error), text);
@@ -200,5 +217,9 @@ t.test('product, version, platform and cluster name are options', leveretOnly, a
 
 t.test('the version is the one that clients branch on, the platform tells who it is', leveretOnly, async (t) => {
   const { url } = await startTarget(t);
-  t.match((await open(t, url)).connection.serverProperties, { product: 'RabbitMQ', version: '3.13.7', platform: /Leveret/ });
+  t.match((await open(t, url)).connection.serverProperties, {
+    product: 'RabbitMQ',
+    version: '3.13.7',
+    platform: /Leveret/,
+  });
 });

@@ -69,7 +69,10 @@ t.test('an error on one channel leaves the other channels of its connection', as
   const failing = await connection.createChannel();
   const failed = new Promise<Error>((resolve) => failing.once('error', resolve));
   const failingClosed = new Promise((resolve) => failing.once('close', resolve));
-  await t.rejects(failing.checkQueue(name()), { code: 404, message: 'Operation failed: QueueDeclare; 404 (NOT-FOUND)' });
+  await t.rejects(failing.checkQueue(name()), {
+    code: 404,
+    message: 'Operation failed: QueueDeclare; 404 (NOT-FOUND)',
+  });
   t.match(await failed, { code: 404, classId: 50, methodId: 10 });
   await failingClosed;
   t.same(await channel.checkExchange('amq.direct'), {});

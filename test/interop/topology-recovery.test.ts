@@ -1,5 +1,5 @@
 // The recovery option of amqplib's connect(): a connection that comes back by itself.
-import { connect, type RecoveringChannelModel, type RecoveryOptions } from 'amqplib';
+import { type ChannelModel, connect, type RecoveringChannelModel, type RecoveryOptions } from 'amqplib';
 import t, { type Test } from 'tap';
 import { againstPeer, startTarget, uniqueName } from '../helper/broker.ts';
 import { quiet } from '../helper/messages.ts';
@@ -53,7 +53,7 @@ t.test('channels wait for the connection to be back', async (t) => {
 t.test('setup runs on every connection', async (t) => {
   const { url } = await startTarget(t);
   const queues: string[] = [];
-  const setup: RecoveryOptions['setup'] = async (model) => {
+  const setup = async (model: ChannelModel) => {
     const channel = await model.createChannel();
     queues.push((await channel.assertQueue('', { exclusive: true })).queue);
   };

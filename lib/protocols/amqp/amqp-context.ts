@@ -7,6 +7,9 @@ import type { Clock, Logger } from '../../core/ports.ts';
 import type { RetentionSlab } from '../../core/retention-slab.ts';
 import type { TurnScheduler } from '../../core/turn.ts';
 import type { VirtualHost } from '../../core/virtual-host.ts';
+import type { CloseReason } from './close-reason.ts';
+import type { Connection } from './connection.ts';
+import type { OutputPool } from './output-buffer.ts';
 
 export interface AmqpContext {
   /** What connection.start tells of the server; see `serverProperties`. */
@@ -35,4 +38,11 @@ export interface PeerAddresses {
   readonly remotePort?: number | undefined;
   readonly localAddress?: string | undefined;
   readonly localPort?: number | undefined;
+}
+
+/** What a connection tells the listener that made it. */
+export interface ConnectionHost {
+  readonly pool: OutputPool;
+  /** The connection is over; called once. */
+  connectionEnded(connection: Connection, reason: CloseReason): void;
 }

@@ -1,9 +1,9 @@
 // The AMQP side of a broker: makes connections of streams, ticks them, and ends them all.
 import type { Duplex } from 'node:stream';
 import type { Timer } from '../../core/ports.ts';
-import type { AmqpContext, PeerAddresses } from './amqp-context.ts';
+import type { AmqpContext, ConnectionHost, PeerAddresses } from './amqp-context.ts';
 import type { CloseReason } from './close-reason.ts';
-import { Connection, type ConnectionHost } from './connection.ts';
+import { Connection } from './connection.ts';
 import { OutputPool } from './output-buffer.ts';
 
 const TICK_MS = 1000;
@@ -44,11 +44,11 @@ export class AmqpListener implements ConnectionHost {
     const connection = new Connection(stream, peer, reusableWrites, this.#context, this);
     this.#connections.add(connection);
     if (this.#closing) {
-      connection.destroy('shutdown');
+      connection.end('shutdown');
       return;
     }
     if (this.#maxConnections > 0 && this.#connections.size > this.#maxConnections) {
-      connection.destroy('too-many-connections');
+      connection.end('too-many-connections');
       return;
     }
     this.#ticker ??= this.#context.clock.every(TICK_MS, () => this.#tick());
@@ -75,7 +75,7 @@ export class AmqpListener implements ConnectionHost {
       connection.forceClose('shutdown', "broker forced connection closure with reason 'shutdown'");
     }
     const timer = this.#context.clock.after(timeoutMs, () => {
-      for (const connection of [...this.#connections]) connection.destroy('shutdown');
+      for (const connection of [...this.#connections]) connection.end('shutdown');
     });
     if (this.#connections.size > 0) await empty;
     timer.cancel();

@@ -7,17 +7,27 @@ import type { VirtualHost } from '../../core/virtual-host.ts';
 import type { Channel } from './channel.ts';
 import type { OutputBuffer } from './output-buffer.ts';
 
-export interface ChannelHost extends Owner {
+/** What the handshake agreed on, and what it opened. */
+export interface Session {
   readonly user: User;
   readonly virtualHost: VirtualHost;
-  readonly output: OutputBuffer;
   /** The largest frame that the client takes, in bytes. */
   readonly frameMax: number;
-  readonly maxMessageSizeBytes: number;
-  readonly memory: MemoryAccount;
-  readonly logger: Logger;
+  readonly channelMax: number;
+  /** 0 is off. */
+  readonly heartbeatSeconds: number;
   /** The client wants basic.cancel when a queue goes. */
   readonly wantsCancelNotify: boolean;
+  /** The client wants connection.blocked and connection.unblocked. */
+  readonly wantsBlockedNotify: boolean;
+  readonly maxMessageSizeBytes: number;
+  readonly memory: MemoryAccount;
+}
+
+export interface ChannelHost extends Owner {
+  readonly session: Session;
+  readonly output: OutputBuffer;
+  readonly logger: Logger;
   /** The client reads too slowly, or got its share of this turn: consumers wait. */
   readonly congested: boolean;
   /** Writes a method frame. */
@@ -26,7 +36,7 @@ export interface ChannelHost extends Owner {
   wrote(): void;
   /** A channel has confirms to send at the end of the turn. */
   confirmAtEndOfTurn(channel: Channel): void;
-  /** A publish begins: the connection is one that publishes. */
+  /** A publish begins. */
   publishing(): void;
   /** The channel is over: its number is free. */
   channelClosed(channel: Channel): void;

@@ -78,13 +78,13 @@ export class Deliveries {
     const sink = new ReplySink(tag, this.#channel, this.#host, () => this.#nextTag);
     const consumer = this.#createConsumer(sink, tag, { ...request, exclusive: false, priority: 0 });
     announce(tag);
-    this.#reply = { tag, queue: this.#host.virtualHost.openReplyQueue(consumer) };
+    this.#reply = { tag, queue: this.#host.session.virtualHost.openReplyQueue(consumer) };
   }
 
   /** Ends a consumer, if there is one of that tag. */
   cancel(tag: string): void {
     if (this.#reply?.tag === tag) {
-      this.#host.virtualHost.closeReplyQueue(this.#reply.queue);
+      this.#host.session.virtualHost.closeReplyQueue(this.#reply.queue);
       this.#reply = null;
       return;
     }
@@ -97,7 +97,7 @@ export class Deliveries {
   /** The queue is gone, and its consumer with it. */
   cancelledByServer(subscription: Subscription): void {
     this.#subscriptions.delete(subscription.tag);
-    if (!this.#host.wantsCancelNotify) return;
+    if (!this.#host.session.wantsCancelNotify) return;
     this.#host.send(this.#channel.number, { id: BASIC_CANCEL, consumerTag: subscription.tag, noWait: true });
   }
 
@@ -115,7 +115,15 @@ export class Deliveries {
       this.#sessionCount++;
       if (this.#sessionCount >= this.#sessionLimit && this.#sessionLimit > 0) this.#blockSession();
     }
-    writeDelivery(host.output, this.#channel.number, host.frameMax, subscription.tagBytes, tag, redelivered, message);
+    writeDelivery(
+      host.output,
+      this.#channel.number,
+      host.session.frameMax,
+      subscription.tagBytes,
+      tag,
+      redelivered,
+      message,
+    );
     host.wrote();
   }
 
@@ -259,8 +267,16 @@ class ReplySink implements DeliverySink {
   }
 
   deliver(_consumer: Consumer, message: Message, _position: number, redelivered: boolean): void {
-    const { output, frameMax } = this.#host;
-    writeDelivery(output, this.#channel.number, frameMax, this.#tagBytes, this.#peekTag(), redelivered, message);
+    const { output, session } = this.#host;
+    writeDelivery(
+      output,
+      this.#channel.number,
+      session.frameMax,
+      this.#tagBytes,
+      this.#peekTag(),
+      redelivered,
+      message,
+    );
     this.#host.wrote();
   }
 

@@ -1,5 +1,6 @@
 // The opening of a connection: start, tune, open. It decides each step and its answer; the connection sends and closes.
 import type { FieldTable } from '../../../codec/field-table.ts';
+import { FRAME_MIN_SIZE } from '../../../codec/generated/constants.ts';
 import {
   CONNECTION_OPEN,
   CONNECTION_OPEN_OK,
@@ -16,12 +17,10 @@ import { encodedStringSize, encodeString } from '../../../codec/strings.ts';
 import { isLoopbackAddress } from '../../auth/loopback.ts';
 import { checkVhostAccess } from '../../auth/permissions.ts';
 import type { User } from '../../auth/users.ts';
-import type { VirtualHost } from '../../core/virtual-host.ts';
 import type { AmqpContext } from './amqp-context.ts';
 import { AmqpError } from './amqp-error.ts';
+import type { Session } from './channel-host.ts';
 import type { CloseReason } from './close-reason.ts';
-
-const FRAME_MIN_BYTES = 4096;
 
 /** The handshake can't go on. */
 export class HandshakeError extends Error {
@@ -42,13 +41,13 @@ export class Handshake {
   readonly #context: AmqpContext;
   readonly #remoteAddress: string | undefined;
   #step: Step = 'start-ok';
-  user: User | undefined;
-  virtualHost: VirtualHost | undefined;
-  clientProperties: FieldTable = new Map();
-  mechanism = '';
-  frameMax = 0;
-  channelMax = 0;
-  heartbeatSeconds = 0;
+  #user: User | undefined;
+  #clientProperties: FieldTable = new Map();
+  #mechanism = '';
+  #frameMax = 0;
+  #channelMax = 0;
+  #heartbeatSeconds = 0;
+  #session: Session | undefined;
 
   constructor(context: AmqpContext, remoteAddress: string | undefined) {
     this.#context = context;
@@ -59,10 +58,23 @@ export class Handshake {
     return this.#step;
   }
 
-  /** A capability that the client announced. */
-  hasCapability(name: string): boolean {
-    const capabilities = this.clientProperties.get('capabilities');
-    return capabilities?.type === 'F' && capabilities.value.get(name)?.value === true;
+  /** What was agreed on; undefined until connection.open succeeded. */
+  get session(): Session | undefined {
+    return this.#session;
+  }
+
+  get mechanism(): string {
+    return this.#mechanism;
+  }
+
+  /** 0, which is off, until connection.tune-ok. */
+  get heartbeatSeconds(): number {
+    return this.#heartbeatSeconds;
+  }
+
+  /** The largest frame to expect; until connection.tune-ok, the least that every peer takes. */
+  get frameMax(): number {
+    return this.#frameMax === 0 ? FRAME_MIN_SIZE : this.#frameMax;
   }
 
   /** What the server says first. */
@@ -89,9 +101,9 @@ export class Handshake {
   }
 
   #startOk(method: ConnectionStartOk): Method {
-    this.clientProperties = method.clientProperties;
-    this.mechanism = method.mechanism;
-    this.user = this.#authenticate(method);
+    this.#clientProperties = method.clientProperties;
+    this.#mechanism = method.mechanism;
+    this.#user = this.#authenticate(method);
     this.#step = 'tune-ok';
     const { channelMax, frameMaxBytes: frameMax, heartbeatSeconds: heartbeat } = this.#context;
     return { id: CONNECTION_TUNE, channelMax, frameMax, heartbeat };
@@ -117,18 +129,18 @@ export class Handshake {
   }
 
   #loginRefused(message: string): HandshakeError {
-    if (!this.hasCapability('authentication_failure_close')) {
+    if (!this.#hasCapability('authentication_failure_close')) {
       return new HandshakeError('authentication-failed', message);
     }
-    const text = `Login was refused using authentication mechanism ${this.mechanism}. For details see the broker logfile.`;
+    const text = `Login was refused using authentication mechanism ${this.#mechanism}. For details see the broker logfile.`;
     return new HandshakeError('authentication-failed', message, new AmqpError('ACCESS_REFUSED', text, 0));
   }
 
   #tuneOk(method: ConnectionTuneOk): undefined {
     const { channelMax, frameMaxBytes } = this.#context;
-    this.frameMax = agree('frame_max', method.frameMax, FRAME_MIN_BYTES, frameMaxBytes);
-    this.channelMax = agree('channel_max', method.channelMax, 1, channelMax);
-    this.heartbeatSeconds = method.heartbeat;
+    this.#frameMax = agree('frame_max', method.frameMax, FRAME_MIN_SIZE, frameMaxBytes);
+    this.#channelMax = agree('channel_max', method.channelMax, 1, channelMax);
+    this.#heartbeatSeconds = method.heartbeat;
     this.#step = 'open';
   }
 
@@ -136,13 +148,29 @@ export class Handshake {
     const name = method.virtualHost;
     const virtualHost = this.#context.virtualHosts.get(name);
     if (virtualHost === undefined) throw this.#vhostRefused(`vhost ${name} not found`);
-    if (this.user === undefined) throw new Error('connection.open before login');
-    if (!checkVhostAccess(this.user, name)) {
-      throw this.#vhostRefused(`access to vhost '${name}' refused for user '${this.user.name}'`);
+    if (this.#user === undefined) throw new Error('connection.open before login');
+    if (!checkVhostAccess(this.#user, name)) {
+      throw this.#vhostRefused(`access to vhost '${name}' refused for user '${this.#user.name}'`);
     }
-    this.virtualHost = virtualHost;
+    this.#session = {
+      user: this.#user,
+      virtualHost,
+      frameMax: this.#frameMax,
+      channelMax: this.#channelMax,
+      heartbeatSeconds: this.#heartbeatSeconds,
+      wantsCancelNotify: this.#hasCapability('consumer_cancel_notify'),
+      wantsBlockedNotify: this.#hasCapability('connection.blocked'),
+      maxMessageSizeBytes: this.#context.maxMessageSizeBytes,
+      memory: this.#context.memory,
+    };
     this.#step = 'done';
     return { id: CONNECTION_OPEN_OK };
+  }
+
+  /** A capability that the client announced. */
+  #hasCapability(name: string): boolean {
+    const capabilities = this.#clientProperties.get('capabilities');
+    return capabilities?.type === 'F' && capabilities.value.get(name)?.value === true;
   }
 
   #vhostRefused(message: string): HandshakeError {

@@ -14,7 +14,7 @@ import {
   validateProperties,
 } from '../../../codec/properties.ts';
 import { findKey } from '../../../codec/table-scan.ts';
-import { typeName } from '../../../exchanges/field-value.ts';
+import { fieldTypeName } from '../../core/declaration-checks.ts';
 import { BrokerError, describeResource } from '../../core/errors.ts';
 import { Message } from '../../core/message.ts';
 import { REPLY_TO } from '../../core/names.ts';
@@ -58,7 +58,7 @@ export class Publisher implements ConfirmSink {
   constructor(channel: Channel, host: ChannelHost) {
     this.#channel = channel;
     this.#host = host;
-    this.content = new ContentAssembler(host.memory, host.maxMessageSizeBytes);
+    this.content = new ContentAssembler(host.session.memory, host.session.maxMessageSizeBytes);
   }
 
   get confirming(): boolean {
@@ -82,7 +82,7 @@ export class Publisher implements ConfirmSink {
     }
     let route = this.#route;
     if (route === null || !route.matches(buffer, names, bits)) {
-      route = this.#host.virtualHost.findRoute(buffer, names, bits);
+      route = this.#host.session.virtualHost.findRoute(buffer, names, bits);
       this.#route = route;
     }
     this.#bits = buffer[bits];
@@ -109,7 +109,7 @@ export class Publisher implements ConfirmSink {
       content.pieces,
     );
     const mandatory = (this.#bits & MANDATORY) !== 0;
-    const { virtualHost } = this.#host;
+    const { virtualHost } = this.#host.session;
     const queues = virtualHost.route(message, keys);
     if (route.exchange === '') virtualHost.deliverReplies(message, keys);
     const { transaction } = this.#channel;
@@ -129,7 +129,7 @@ export class Publisher implements ConfirmSink {
 
   /** Publishes what a transaction held back. */
   release(held: HeldPublish): void {
-    const { queues: all } = this.#host.virtualHost;
+    const { queues: all } = this.#host.session.virtualHost;
     const queues = held.queueNames.map((name) => all.get(name)).filter((queue) => queue !== undefined);
     if (queues.length === 0 && held.mandatory) this.#return(held.message);
     for (const queue of queues) queue.publish(held.message, null);
@@ -169,7 +169,7 @@ export class Publisher implements ConfirmSink {
 
   #return(message: Message): void {
     const { number } = this.#channel;
-    const { output, frameMax } = this.#host;
+    const { output, session } = this.#host;
     this.#host.send(number, {
       id: BASIC_RETURN,
       replyCode: NO_ROUTE,
@@ -177,18 +177,19 @@ export class Publisher implements ConfirmSink {
       exchange: message.exchange,
       routingKey: message.routingKey,
     });
-    writeContent(output, number, frameMax, message);
+    writeContent(output, number, session.frameMax, message);
   }
 
   #refuseSize(size: number): never {
-    const max = this.#host.maxMessageSizeBytes;
+    const max = this.#host.session.maxMessageSizeBytes;
     throw new AmqpError('PRECONDITION_FAILED', `message size ${size} is larger than configured max size ${max}`);
   }
 
   #checkExchange(route: Route): void {
-    const { user, virtualHost } = this.#host;
+    const { session } = this.#host;
+    const { virtualHost } = session;
     if (this.#allowedExchange !== route.exchange) {
-      requireAccess(user, virtualHost.name, 'exchange', route.exchange, 'write');
+      requireAccess(session, 'exchange', route.exchange, 'write');
       this.#allowedExchange = route.exchange;
     }
     const exchange = virtualHost.exchangeOf(route);
@@ -205,7 +206,7 @@ export class Publisher implements ConfirmSink {
     const flags = end - start < 2 ? 0 : readUInt16(buffer, start);
     if ((flags & INSPECTED_FLAGS) === 0) return NO_KEYS;
     const userId = peekUserId(buffer, start, end);
-    const { user } = this.#host;
+    const { user } = this.#host.session;
     if (userId !== undefined && userId !== user.name) {
       const text = `user_id property set to '${userId}' but authenticated user was '${user.name}'`;
       throw new AmqpError('PRECONDITION_FAILED', text);
@@ -256,7 +257,7 @@ function keysUnder(buffer: Buffer, table: number, end: number, name: 'CC' | 'BCC
   if (at < 0) return undefined;
   const header = decodeFieldValue(buffer, at, end);
   if (header.type !== 'A') {
-    const text = `invalid message: {unacceptable_type_in_header,"${name}",${typeName(header.type)}}`;
+    const text = `invalid message: {unacceptable_type_in_header,"${name}",${fieldTypeName(header.type)}}`;
     throw new AmqpError('PRECONDITION_FAILED', text);
   }
   return header.value.filter((key) => key.type === 'S').map((key) => key.value);

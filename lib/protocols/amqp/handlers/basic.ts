@@ -17,7 +17,7 @@ import {
   type BasicRecoverAsync,
   type BasicReject,
 } from '../../../../codec/generated/methods.ts';
-import { typeName } from '../../../../exchanges/field-value.ts';
+import { fieldTypeName } from '../../../core/declaration-checks.ts';
 import { describeResource } from '../../../core/errors.ts';
 import { REPLY_TO } from '../../../core/names.ts';
 import { requireAccess } from '../access.ts';
@@ -40,9 +40,9 @@ export function consume(channel: Channel, method: BasicConsume): void {
     deliveries.consumeReplies({ tag, noAck, exclusive, priority: 0, arguments: args }, announce);
     return;
   }
-  requireAccess(host.user, host.virtualHost.name, 'queue', name, 'read');
-  const queue = host.virtualHost.getQueue(name, host);
-  const priority = priorityOf(args, describeResource('queue', name, host.virtualHost.name));
+  requireAccess(host.session, 'queue', name, 'read');
+  const queue = host.session.virtualHost.getQueue(name, host);
+  const priority = priorityOf(args, describeResource('queue', name, host.session.virtualHost.name));
   deliveries.consume(queue, { tag, noAck, exclusive, priority, arguments: args }, announce);
 }
 
@@ -55,8 +55,8 @@ export function cancel(channel: Channel, method: BasicCancel): void {
 export function get(channel: Channel, method: BasicGet): void {
   const { host } = channel;
   const name = queueNameOf(channel, method.queue);
-  requireAccess(host.user, host.virtualHost.name, 'queue', name, 'read');
-  const queue = host.virtualHost.getQueue(name, host);
+  requireAccess(host.session, 'queue', name, 'read');
+  const queue = host.session.virtualHost.getQueue(name, host);
   const delivery = queue.get(method.noAck);
   if (delivery === null) {
     channel.send({ id: BASIC_GET_EMPTY });
@@ -71,7 +71,7 @@ export function get(channel: Channel, method: BasicGet): void {
     routingKey: message.routingKey,
     messageCount: queue.messageCount,
   });
-  writeContent(host.output, channel.number, host.frameMax, message);
+  writeContent(host.output, channel.number, host.session.frameMax, message);
 }
 
 export function ack(channel: Channel, method: BasicAck): void {
@@ -122,6 +122,6 @@ function priorityOf(args: FieldTable, resource: string): number {
   const priority = args.get('x-priority');
   if (priority === undefined) return 0;
   if (INTEGER_TYPES.includes(priority.type)) return Number(priority.value);
-  const problem = `"expected integer, got ${typeName(priority.type)}"`;
+  const problem = `"expected integer, got ${fieldTypeName(priority.type)}"`;
   throw new AmqpError('PRECONDITION_FAILED', `invalid arg 'x-priority' for ${resource}: ${problem}`);
 }

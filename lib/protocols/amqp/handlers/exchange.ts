@@ -16,7 +16,7 @@ import { cleanName, refuseDefaultExchange, refuseReservedName, refuseSystemExcha
 
 export function declare(channel: Channel, method: ExchangeDeclare): void {
   const name = cleanName(method.exchange);
-  const { virtualHost } = channel.host;
+  const { virtualHost } = channel.host.session;
   if (method.passive) {
     refuseDefaultExchange(name);
     virtualHost.getExchange(name);
@@ -27,33 +27,35 @@ export function declare(channel: Channel, method: ExchangeDeclare): void {
 }
 
 export function deleteExchange(channel: Channel, method: ExchangeDelete): void {
-  const { virtualHost, user } = channel.host;
+  const { session } = channel.host;
+  const { virtualHost } = session;
   const name = cleanName(method.exchange);
   refuseDefaultExchange(name);
   refuseSystemExchange(name, virtualHost.name);
-  requireAccess(user, virtualHost.name, 'exchange', name, 'configure');
+  requireAccess(session, 'exchange', name, 'configure');
   virtualHost.deleteExchange(name, method.ifUnused);
   if (!method.noWait) channel.send({ id: EXCHANGE_DELETE_OK });
 }
 
 export function bind(channel: Channel, method: ExchangeBind): void {
   const request = bindingRequest(channel, method);
-  channel.host.virtualHost.bind(request, channel.host);
+  channel.host.session.virtualHost.bind(request, channel.host);
   if (!method.noWait) channel.send({ id: EXCHANGE_BIND_OK });
 }
 
 export function unbind(channel: Channel, method: ExchangeUnbind): void {
   const request = bindingRequest(channel, method);
-  channel.host.virtualHost.unbind(request, channel.host);
+  channel.host.session.virtualHost.unbind(request, channel.host);
   if (!method.noWait) channel.send({ id: EXCHANGE_UNBIND_OK });
 }
 
 function create(channel: Channel, name: string, method: ExchangeDeclare): void {
-  const { virtualHost, user } = channel.host;
+  const { session } = channel.host;
+  const { virtualHost } = session;
   const { type, durable, autoDelete, internal, arguments: args } = method;
   virtualHost.checkExchangeType(type);
   refuseDefaultExchange(name);
-  requireAccess(user, virtualHost.name, 'exchange', name, 'configure');
+  requireAccess(session, 'exchange', name, 'configure');
   if (!virtualHost.exchanges.has(name)) {
     refuseReservedName('exchange', name);
     requireAlternateAccess(channel, name, method);
@@ -65,20 +67,20 @@ function create(channel: Channel, name: string, method: ExchangeDeclare): void {
 function requireAlternateAccess(channel: Channel, name: string, method: ExchangeDeclare): void {
   const alternate = method.arguments.get('alternate-exchange');
   if (alternate?.type !== 'S') return;
-  const { virtualHost, user } = channel.host;
-  requireAccess(user, virtualHost.name, 'exchange', name, 'read');
-  requireAccess(user, virtualHost.name, 'exchange', alternate.value, 'write');
+  const { session } = channel.host;
+  requireAccess(session, 'exchange', name, 'read');
+  requireAccess(session, 'exchange', alternate.value, 'write');
 }
 
 /** Binding writes to the destination and reads from the source. */
 function bindingRequest(channel: Channel, method: ExchangeBind | ExchangeUnbind): BindingRequest {
-  const { virtualHost, user } = channel.host;
+  const { session } = channel.host;
   const source = cleanName(method.source);
   const destination = cleanName(method.destination);
   refuseDefaultExchange(destination);
-  requireAccess(user, virtualHost.name, 'exchange', destination, 'write');
+  requireAccess(session, 'exchange', destination, 'write');
   refuseDefaultExchange(source);
-  requireAccess(user, virtualHost.name, 'exchange', source, 'read');
+  requireAccess(session, 'exchange', source, 'read');
   return {
     source,
     destinationKind: 'exchange',

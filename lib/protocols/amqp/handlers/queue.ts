@@ -29,7 +29,7 @@ export function bind(channel: Channel, method: QueueBind): void {
   const request = bindingRequest(channel, method);
   const { host } = channel;
   requireBindingAccess(channel, request);
-  host.virtualHost.bind(request, host);
+  host.session.virtualHost.bind(request, host);
   if (!method.noWait) channel.send({ id: QUEUE_BIND_OK });
 }
 
@@ -37,37 +37,38 @@ export function unbind(channel: Channel, method: QueueUnbind): void {
   const request = bindingRequest(channel, method);
   const { host } = channel;
   requireBindingAccess(channel, request);
-  host.virtualHost.unbind(request, host);
+  host.session.virtualHost.unbind(request, host);
   channel.send({ id: QUEUE_UNBIND_OK });
 }
 
 export function purge(channel: Channel, method: QueuePurge): void {
   const { host } = channel;
   const name = queueNameOf(channel, method.queue);
-  requireAccess(host.user, host.virtualHost.name, 'queue', name, 'read');
-  const messageCount = host.virtualHost.getQueue(name, host).purge();
+  requireAccess(host.session, 'queue', name, 'read');
+  const messageCount = host.session.virtualHost.getQueue(name, host).purge();
   if (!method.noWait) channel.send({ id: QUEUE_PURGE_OK, messageCount });
 }
 
 export function deleteQueue(channel: Channel, method: QueueDelete): void {
   const { host } = channel;
   const name = queueNameOf(channel, method.queue);
-  requireAccess(host.user, host.virtualHost.name, 'queue', name, 'configure');
-  const messageCount = host.virtualHost.deleteQueue(name, method, host);
+  requireAccess(host.session, 'queue', name, 'configure');
+  const messageCount = host.session.virtualHost.deleteQueue(name, method, host);
   if (!method.noWait) channel.send({ id: QUEUE_DELETE_OK, messageCount });
 }
 
 /** Declares a queue that the client wants to exist and returns its name. */
 function create(channel: Channel, wanted: string, method: QueueDeclare): string {
   const { host } = channel;
-  const { virtualHost, user } = host;
+  const { session } = host;
+  const { virtualHost } = session;
   if (wanted !== '') refuseReservedName('queue', wanted);
   const name = wanted === '' ? generateQueueName() : wanted;
-  requireAccess(user, virtualHost.name, 'queue', name, 'configure');
+  requireAccess(session, 'queue', name, 'configure');
   const deadLetterExchange = virtualHost.queues.has(name) ? undefined : method.arguments.get('x-dead-letter-exchange');
   if (deadLetterExchange?.type === 'S') {
-    requireAccess(user, virtualHost.name, 'queue', name, 'read');
-    requireAccess(user, virtualHost.name, 'exchange', deadLetterExchange.value, 'write');
+    requireAccess(session, 'queue', name, 'read');
+    requireAccess(session, 'exchange', deadLetterExchange.value, 'write');
   }
   const { durable, autoDelete, exclusive, arguments: args } = method;
   virtualHost.declareQueue({ name, durable, autoDelete, owner: exclusive ? host : null, arguments: args });
@@ -76,7 +77,7 @@ function create(channel: Channel, wanted: string, method: QueueDeclare): string 
 
 function declareOk(channel: Channel, name: string, noWait: boolean): void {
   const { host } = channel;
-  const queue = host.virtualHost.getQueue(name, host);
+  const queue = host.session.virtualHost.getQueue(name, host);
   channel.lastQueueName = name;
   if (noWait) return;
   const { messageCount, consumerCount } = queue;
@@ -85,7 +86,7 @@ function declareOk(channel: Channel, name: string, noWait: boolean): void {
 
 /** The pseudo queues of direct replies look as if they were there, always or while their client lives. */
 function declareReplyQueue(channel: Channel, name: string, noWait: boolean): void {
-  const { virtualHost } = channel.host;
+  const { virtualHost } = channel.host.session;
   if (name !== REPLY_TO && !virtualHost.hasReplyQueue(name)) throw notFound('queue', name, virtualHost.name);
   if (!noWait) channel.send({ id: QUEUE_DECLARE_OK, queue: name, messageCount: 0, consumerCount: 1 });
 }
@@ -105,8 +106,8 @@ function bindingRequest(channel: Channel, method: QueueBind | QueueUnbind): Bind
 
 /** Binding writes to the queue and reads from the exchange. */
 function requireBindingAccess(channel: Channel, request: BindingRequest): void {
-  const { user, virtualHost } = channel.host;
-  requireAccess(user, virtualHost.name, 'queue', request.destination, 'write');
+  const { session } = channel.host;
+  requireAccess(session, 'queue', request.destination, 'write');
   refuseDefaultExchange(request.source);
-  requireAccess(user, virtualHost.name, 'exchange', request.source, 'read');
+  requireAccess(session, 'exchange', request.source, 'read');
 }

@@ -1,0 +1,83 @@
+// The channels of a connection: found by number, opened, paused and resumed together, and given up together.
+import { CHANNEL_OPEN, CHANNEL_OPEN_OK, type Method } from '../../../codec/generated/methods.ts';
+import type { RetentionSlab } from '../../core/retention-slab.ts';
+import { AmqpError } from './amqp-error.ts';
+import { Channel } from './channel.ts';
+import type { ChannelHost } from './channel-host.ts';
+
+export class ChannelTable {
+  readonly #host: ChannelHost;
+  readonly #channels = new Map<number, Channel>();
+  /** The channel of the last frame: most frames are for the same one. */
+  #last: Channel | undefined;
+  #firstToResume = 0;
+
+  constructor(host: ChannelHost) {
+    this.#host = host;
+  }
+
+  find(number: number): Channel | undefined {
+    const last = this.#last;
+    if (last !== undefined && last.number === number) return last;
+    this.#last = this.#channels.get(number);
+    return this.#last;
+  }
+
+  /** The channel that a content frame is for. @throws {AmqpError} UNEXPECTED_FRAME when it is not open */
+  findForContent(number: number): Channel {
+    const channel = this.find(number);
+    if (channel !== undefined) return channel;
+    throw new AmqpError('UNEXPECTED_FRAME', 'expected method frame, got non method frame instead', 0);
+  }
+
+  /**
+   * Takes a method for a channel that is not open: it must be channel.open. As in RabbitMQ, `channelMax` limits how many are
+   * open, not their numbers.
+   */
+  open(number: number, method: Method, channelMax: number): void {
+    if (method.id !== CHANNEL_OPEN) throw new AmqpError('CHANNEL_ERROR', "expected 'channel.open'");
+    const count = this.#channels.size;
+    if (count >= channelMax) {
+      const text = `number of channels opened (${count}) has reached the negotiated channel_max (${channelMax})`;
+      throw new AmqpError('NOT_ALLOWED', text, 0);
+    }
+    this.#channels.set(number, new Channel(number, this.#host));
+    this.#host.send(number, { id: CHANNEL_OPEN_OK });
+  }
+
+  remove(channel: Channel): void {
+    this.#channels.delete(channel.number);
+    if (this.#last === channel) this.#last = undefined;
+  }
+
+  /** No consumer of any channel gets deliveries until `resume`. */
+  pause(): void {
+    for (const { deliveries } of this.#channels.values()) deliveries.pause();
+  }
+
+  /** Another channel is the first each time, so that one with an endless backlog can't keep the others from theirs. */
+  resume(): void {
+    const channels = [...this.#channels.values()];
+    const first = this.#firstToResume++ % Math.max(1, channels.length);
+    for (let i = 0; i < channels.length; i++) channels[(first + i) % channels.length].deliveries.resume();
+  }
+
+  /** Sends every confirm that is due. */
+  flushConfirms(): void {
+    for (const { publisher } of this.#channels.values()) publisher.flushConfirms();
+  }
+
+  /** Ends all channels. No consumer of the connection gets what another one gives back. */
+  endAll(): void {
+    const channels = [...this.#channels.values()];
+    this.#channels.clear();
+    this.#last = undefined;
+    for (const channel of channels) channel.endConsumers();
+    for (const channel of channels) channel.endDeliveries();
+  }
+
+  /** Lets go of the received chunks that unacknowledged deliveries pin. */
+  isolate(slab: RetentionSlab): void {
+    for (const { deliveries } of this.#channels.values()) deliveries.isolate(slab);
+  }
+}
