@@ -3,6 +3,7 @@ import { BindingSet } from './binding.ts';
 import type { Consumer, ConsumerHost } from './consumer.ts';
 import { ConsumerRing } from './consumer-ring.ts';
 import { BrokerError, describeResource } from './errors.ts';
+import { LengthLimit } from './length-limit.ts';
 import type { MemoryAccount } from './memory-account.ts';
 import type { Message } from './message.ts';
 import type { Confirmation, Delivery, Queue, QueueSettings } from './queue.ts';
@@ -26,6 +27,7 @@ export class ClassicQueue implements Queue, ConsumerHost, TurnTask {
   readonly #context: QueueContext;
   readonly #ready = new ReadyMessages();
   readonly #consumers = new ConsumerRing();
+  readonly #limit: LengthLimit | null;
   #unacknowledged = 0;
   #inTurn = false;
   #closed = false;
@@ -33,6 +35,7 @@ export class ClassicQueue implements Queue, ConsumerHost, TurnTask {
   constructor(settings: QueueSettings, context: QueueContext) {
     this.settings = settings;
     this.#context = context;
+    this.#limit = LengthLimit.of(settings.arguments);
   }
 
   get isExchange(): false {
@@ -56,6 +59,10 @@ export class ClassicQueue implements Queue, ConsumerHost, TurnTask {
   }
 
   publish(message: Message, confirmation: Confirmation | null): void {
+    if (this.#limit?.refuses(message, this.#ready.length) === true) {
+      confirmation?.settled(false);
+      return;
+    }
     const consumer = this.#ready.length === 0 ? this.#consumers.next() : null;
     if (consumer === null) {
       this.#store(message);
@@ -73,7 +80,7 @@ export class ClassicQueue implements Queue, ConsumerHost, TurnTask {
   }
 
   get(noAck: boolean): Delivery | null {
-    const message = this.#ready.shift();
+    const message = this.#takeFirst();
     if (message === undefined) return null;
     const delivery = { message, position: this.#ready.position, redelivered: this.#ready.redelivered };
     if (noAck) this.#release(message);
@@ -121,8 +128,12 @@ export class ClassicQueue implements Queue, ConsumerHost, TurnTask {
 
   requeue(message: Message, position: number): void {
     this.#unacknowledged--;
-    if (this.#closed) this.#release(message);
-    else this.#ready.giveBack(message, position);
+    if (this.#closed) {
+      this.#release(message);
+      return;
+    }
+    this.#ready.giveBack(message, position);
+    if (this.#limit !== null) this.#keepLimit(this.#limit, message);
   }
 
   deliver(): void {
@@ -130,7 +141,7 @@ export class ClassicQueue implements Queue, ConsumerHost, TurnTask {
     while (ready.length > 0) {
       const consumer = this.#consumers.next();
       if (consumer === null) return;
-      const message = ready.shift();
+      const message = this.#takeFirst();
       if (message === undefined) return;
       this.#handOver(consumer, message, ready.position, ready.redelivered);
       if (consumer.noAck) this.#release(message);
@@ -138,7 +149,10 @@ export class ClassicQueue implements Queue, ConsumerHost, TurnTask {
   }
 
   purge(): number {
-    return this.#ready.clear((message) => this.#release(message));
+    return this.#ready.clear((message) => {
+      this.#limit?.removed(message);
+      this.#release(message);
+    });
   }
 
   close(): void {
@@ -155,9 +169,26 @@ export class ClassicQueue implements Queue, ConsumerHost, TurnTask {
   #store(message: Message): void {
     this.#retain(message);
     this.#ready.push(message);
+    if (this.#limit !== null) this.#keepLimit(this.#limit, message);
     if (this.#inTurn) return;
     this.#inTurn = true;
     this.#context.turn.add(this);
+  }
+
+  #takeFirst(): Message | undefined {
+    const message = this.#ready.shift();
+    if (message !== undefined) this.#limit?.removed(message);
+    return message;
+  }
+
+  /** A message was added: the oldest make room for it where there is a limit. */
+  #keepLimit(limit: LengthLimit, added: Message): void {
+    limit.added(added);
+    while (limit.isExceeded(this.#ready.length)) {
+      const dropped = this.#takeFirst();
+      if (dropped === undefined) return;
+      this.#release(dropped);
+    }
   }
 
   #handOver(consumer: Consumer, message: Message, position: number, redelivered: boolean): void {

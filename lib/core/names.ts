@@ -20,9 +20,9 @@ export function generateConsumerTag(): string {
   return CONSUMER_TAG_PREFIX + token();
 }
 
-/** The address that a direct reply is published to; knowing it is the right to reply. */
+/** The address that a direct reply is published to; knowing it is the right to reply. In RabbitMQ's form: two words of base64. */
 export function generateReplyQueueName(): string {
-  return `${REPLY_QUEUE_PREFIX}${token()}.${token()}==`;
+  return `${REPLY_QUEUE_PREFIX}${randomBytes(27).toString('base64')}.${randomBytes(16).toString('base64')}`;
 }
 
 export function isReplyQueueName(name: string): boolean {

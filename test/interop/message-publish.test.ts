@@ -154,13 +154,6 @@ t.test('expiration as a number or a string, up to ten years, is delivered as a s
     t.equal(present(await publisher.get(queue)).properties.expiration, expected);
 });
 
-t.test('expiration 0 is gone at once when no consumer waits', async (t) => {
-  const { publisher, queue } = await openSession(t);
-  publisher.sendToQueue(queue, body, { expiration: 0 });
-  await publisher.waitForConfirms();
-  t.equal(await publisher.get(queue), false);
-});
-
 t.test('expiration 0 reaches a consumer that waits', async (t) => {
   const { channel, publisher, queue } = await openSession(t);
   const { inbox } = await subscribe(channel, queue, { noAck: true });

@@ -1,0 +1,139 @@
+// Short ways to make messages, consumers, field tables and a clock, for the tests of the broker model.
+import fc from 'fast-check';
+import t from 'tap';
+import type { FieldTable, FieldValue } from '../../codec/field-table.ts';
+import { type BasicProperties, encodeProperties } from '../../codec/properties.ts';
+import { Consumer, type ConsumerOptions } from '../../lib/core/consumer.ts';
+import { BrokerError } from '../../lib/core/errors.ts';
+import { Message } from '../../lib/core/message.ts';
+import type { Clock, DeliverySink, Owner, Timer } from '../../lib/core/ports.ts';
+import type { QueueSettings } from '../../lib/core/queue.ts';
+import { RouteCache } from '../../lib/core/route.ts';
+
+const routes = new RouteCache();
+
+export interface MessageOptions {
+  readonly exchange?: string;
+  readonly routingKey?: string;
+  readonly properties?: BasicProperties;
+  /** The chunk that it arrived in has this many bytes beside the message's own. */
+  readonly chunkBytes?: number;
+}
+
+/** A message with this body, as if it had arrived in the middle of a chunk. */
+export function messageOf(body: string | Buffer, options: MessageOptions = {}): Message {
+  const { exchange = '', routingKey = 'q', properties = {}, chunkBytes = 0 } = options;
+  const encoded = encodeProperties(properties);
+  const bytes = Buffer.from(body);
+  const before = Buffer.alloc(chunkBytes >> 1, 0xaa);
+  const chunk = Buffer.concat([before, encoded, bytes, Buffer.alloc(chunkBytes - before.length, 0xbb)]);
+  const start = before.length;
+  const bodyStart = start + encoded.length;
+  const route = routes.findByName(exchange, routingKey, 0);
+  return new Message(route, chunk, start, bodyStart, chunk, bodyStart, bytes.length, null);
+}
+
+export function bodyBytes(message: Message): Buffer {
+  if (message.pieces !== null) return Buffer.concat(message.pieces);
+  return message.bodyBuffer.subarray(message.bodyStart, message.bodyStart + message.bodySize);
+}
+
+export function bodyText(message: Message): string {
+  return bodyBytes(message).toString();
+}
+
+export function propertyBytes(message: Message): Buffer {
+  return message.propertiesBuffer.subarray(message.propertiesStart, message.propertiesEnd);
+}
+
+/** A field table: strings stand for long strings. */
+export function table(fields: Record<string, FieldValue | string> = {}): FieldTable {
+  return new Map(
+    Object.entries(fields).map(([key, value]) => [key, typeof value === 'string' ? { type: 'S', value } : value]),
+  );
+}
+
+export interface Delivered {
+  readonly consumer: Consumer;
+  readonly message: Message;
+  readonly position: number;
+  readonly redelivered: boolean;
+}
+
+/** Keeps what it gets. */
+export class Inbox implements DeliverySink {
+  readonly delivered: Delivered[] = [];
+  readonly cancelled: Consumer[] = [];
+
+  get texts(): string[] {
+    return this.delivered.map(({ message }) => bodyText(message));
+  }
+
+  deliver(consumer: Consumer, message: Message, position: number, redelivered: boolean): void {
+    this.delivered.push({ consumer, message, position, redelivered });
+  }
+
+  consumerCancelled(consumer: Consumer): void {
+    this.cancelled.push(consumer);
+  }
+}
+
+export function consumerOf(sink: DeliverySink, options: Partial<ConsumerOptions> = {}): Consumer {
+  const defaults = { tag: 'c', noAck: false, exclusive: false, priority: 0, prefetch: 0, arguments: table() };
+  return new Consumer({ ...defaults, sink, ...options });
+}
+
+export function queueSettings(options: Partial<QueueSettings> = {}): QueueSettings {
+  return { name: 'q', durable: false, autoDelete: false, owner: null, arguments: table(), ...options };
+}
+
+export function ownerOf(): Owner {
+  return { ownedQueues: new Set() };
+}
+
+/** Time stands still, and a turn ends when the test says so. */
+export class TestClock implements Clock {
+  readonly #tasks: (() => void)[] = [];
+
+  get pendingTasks(): number {
+    return this.#tasks.length;
+  }
+
+  now(): number {
+    return 0;
+  }
+
+  after(): Timer {
+    return { cancel: () => undefined };
+  }
+
+  every(): Timer {
+    return { cancel: () => undefined };
+  }
+
+  endOfTurn(task: () => void): void {
+    this.#tasks.push(task);
+  }
+
+  /** Runs what waits for the end of the turn. */
+  endTurn(): void {
+    for (const task of this.#tasks.splice(0)) task();
+  }
+}
+
+/** The BrokerError that `run` throws; fails the test when it throws nothing or something else. */
+export function brokerError(run: () => unknown): BrokerError {
+  try {
+    run();
+  } catch (error) {
+    if (error instanceof BrokerError) return error;
+    throw error;
+  }
+  t.fail('expected a BrokerError');
+  throw new Error('expected a BrokerError');
+}
+
+/** Sequences of steps that are often long: fast-check's own default favours short ones. */
+export function sequenceOf<Step>(step: fc.Arbitrary<Step>, maxLength = 60): fc.Arbitrary<Step[]> {
+  return fc.array(step, { maxLength, size: 'max' });
+}

@@ -1,0 +1,190 @@
+// Queues beside a naive model of them, for the property test of the classic queue. Every step checks that each message is in
+// exactly one place, that order is kept, and that the memory account counts what is held.
+import assert from 'node:assert/strict';
+import { ClassicQueue } from '../../lib/core/classic-queue.ts';
+import { BLOCKED_BY_OUTPUT, type Consumer } from '../../lib/core/consumer.ts';
+import { MESSAGE_OVERHEAD_BYTES, MemoryAccount } from '../../lib/core/memory-account.ts';
+import type { Message } from '../../lib/core/message.ts';
+import type { DeliverySink } from '../../lib/core/ports.ts';
+import { RetentionSlab } from '../../lib/core/retention-slab.ts';
+import { TurnScheduler } from '../../lib/core/turn.ts';
+import { bodyText, consumerOf, messageOf, queueSettings, TestClock } from './helper.ts';
+
+interface Entry {
+  readonly message: Message;
+  /** The order in which the queue got it. */
+  readonly order: number;
+  readonly redelivered: boolean;
+}
+
+interface Held extends Entry {
+  readonly position: number;
+  readonly consumer: Consumer | null;
+}
+
+export type Settlement = 'acknowledge' | 'reject' | 'requeue';
+
+/** One queue and what it should hold. */
+class Side implements DeliverySink {
+  readonly queue: ClassicQueue;
+  ready: Entry[] = [];
+  readonly held: Held[] = [];
+  readonly consumers: Consumer[] = [];
+  cancelled = 0;
+  closed = false;
+  #nextOrder = 0;
+
+  constructor(queue: ClassicQueue) {
+    this.queue = queue;
+  }
+
+  expect(message: Message): void {
+    this.ready.push({ message, order: this.#nextOrder++, redelivered: false });
+  }
+
+  deliver(consumer: Consumer, message: Message, position: number, redelivered: boolean): void {
+    assert.ok(this.consumers.includes(consumer), 'delivers to its consumers only');
+    assert.ok(!consumer.noAck || consumer.ready);
+    const entry = this.#takeFirst(message, redelivered);
+    if (!consumer.noAck) this.held.push({ ...entry, position, consumer });
+    const heldByConsumer = this.held.filter((held) => held.consumer === consumer).length;
+    assert.equal(consumer.unacknowledged, heldByConsumer);
+    assert.ok(consumer.prefetch === 0 || heldByConsumer <= consumer.prefetch, 'never over the prefetch limit');
+  }
+
+  consumerCancelled(): void {
+    assert.ok(this.closed);
+    this.cancelled++;
+  }
+
+  get(noAck: boolean): void {
+    const delivery = this.queue.get(noAck);
+    assert.equal(delivery === null, this.ready.length === 0);
+    if (delivery === null) return;
+    const entry = this.#takeFirst(delivery.message, delivery.redelivered);
+    if (!noAck) this.held.push({ ...entry, position: delivery.position, consumer: null });
+  }
+
+  /** Settles some of what is held, from a starting point on, and lets the queue go on, as a channel does. */
+  settle(settlement: Settlement, choice: number, count: number): void {
+    for (const held of this.held.splice(choice % Math.max(1, this.held.length), count)) {
+      const { message, order, position, consumer } = held;
+      if (settlement === 'requeue' && !this.closed) {
+        const at = this.ready.findIndex((entry) => entry.order > order);
+        this.ready.splice(at < 0 ? this.ready.length : at, 0, { message, order, redelivered: true });
+      }
+      this.queue[settlement](message, position);
+      consumer?.settle();
+    }
+    this.queue.deliver();
+  }
+
+  purge(): void {
+    const expected = this.ready.length;
+    this.ready = [];
+    assert.equal(this.queue.purge(), expected);
+  }
+
+  close(): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.ready = [];
+    const consumers = this.consumers.splice(0).length;
+    this.queue.close();
+    assert.equal(this.cancelled, consumers, 'every consumer hears of it once');
+  }
+
+  check(): void {
+    const { queue, consumers } = this;
+    assert.equal(queue.messageCount, this.ready.length);
+    assert.equal(queue.unacknowledgedCount, this.held.length);
+    assert.equal(queue.consumerCount, consumers.length);
+    assert.ok(
+      this.ready.length === 0 || !consumers.some(({ ready }) => ready),
+      'nothing waits while someone can take it',
+    );
+  }
+
+  #takeFirst(message: Message, redelivered: boolean): Entry {
+    const entry = this.ready.shift();
+    assert.ok(entry !== undefined && entry.message === message, `${bodyText(message)} is the first in order`);
+    assert.equal(redelivered, entry.redelivered);
+    return entry;
+  }
+}
+
+/** Two queues that share messages, a memory account and a turn. */
+export class QueueBench {
+  readonly #clock = new TestClock();
+  readonly memory = new MemoryAccount(2 ** 40, 2 ** 40);
+  readonly sides: readonly Side[];
+  #count = 0;
+
+  constructor() {
+    const context = {
+      virtualHost: '/',
+      memory: this.memory,
+      turn: new TurnScheduler(this.#clock),
+      slab: new RetentionSlab(),
+      queueUnused: () => assert.fail('the queues are not auto-delete'),
+    };
+    this.sides = ['a', 'b'].map((name) => new Side(new ClassicQueue(queueSettings({ name }), context)));
+  }
+
+  /** Publishes to one queue or, as a fanout does, to both. */
+  publish(sides: readonly number[], size: number): void {
+    const message = messageOf(`${this.#count++}`.padEnd(size, '.'), { chunkBytes: 1024 });
+    for (const side of sides) {
+      const { queue, closed } = this.sides[side];
+      if (closed) continue;
+      this.sides[side].expect(message);
+      let settled = 0;
+      queue.publish(message, {
+        settled: (accepted) => {
+          assert.ok(accepted);
+          settled++;
+        },
+      });
+      assert.equal(settled, 1);
+    }
+  }
+
+  addConsumer(side: number, options: { prefetch: number; noAck: boolean; priority: number }): void {
+    const { queue, consumers, closed } = this.sides[side];
+    if (closed) return;
+    const consumer = consumerOf(this.sides[side], options);
+    consumers.push(consumer);
+    queue.addConsumer(consumer);
+  }
+
+  removeConsumer(side: number, choice: number): void {
+    const { queue, consumers } = this.sides[side];
+    const [consumer] = consumers.splice(choice % Math.max(1, consumers.length), 1);
+    if (consumer !== undefined) queue.removeConsumer(consumer);
+  }
+
+  /** The outputs of some consumers are full, those of the others have room. */
+  setOutputs(side: number, full: number): void {
+    const { queue, consumers } = this.sides[side];
+    for (const [i, consumer] of consumers.entries()) {
+      if ((full >> i) & 1) consumer.block(BLOCKED_BY_OUTPUT);
+      else consumer.unblock(BLOCKED_BY_OUTPUT);
+    }
+    queue.deliver();
+  }
+
+  endTurn(): void {
+    this.#clock.endTurn();
+  }
+
+  check(): void {
+    const inQueues = new Set<Message>();
+    for (const side of this.sides) {
+      side.check();
+      for (const { message } of [...side.ready, ...side.held]) inQueues.add(message);
+    }
+    let bytes = 0;
+    for (const message of inQueues) bytes += message.size + MESSAGE_OVERHEAD_BYTES;
+    assert.equal(this.memory.usedBytes, bytes);
+  }
+}
