@@ -56,6 +56,8 @@ export async function createBroker(options: BrokerOptions = {}): Promise<Broker>
   return broker;
 }
 
+const MAX_INTERVAL_MS = 2 ** 31 - 1;
+
 const EMBEDDED_PEER: PeerAddresses = {
   remoteAddress: '127.0.0.1',
   remotePort: 0,
@@ -167,8 +169,11 @@ class RunningBroker implements Broker {
 
   async #close(): Promise<void> {
     const stopped = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    // Streams in memory don't keep the process alive, nor do the broker's timers; but somebody awaits this.
+    const stayAlive = setInterval(() => {}, MAX_INTERVAL_MS);
     await this.#amqp.close(this.#config.shutdownTimeoutMs);
     await stopped;
+    clearInterval(stayAlive);
   }
 }
 

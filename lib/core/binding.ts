@@ -39,21 +39,21 @@ export class BindingSet implements Iterable<Binding> {
   }
 }
 
-/** Names a binding within its source exchange, so that equal bindings are one. */
+/** Names a binding within its source exchange, so that equal bindings are one. A name or key may hold any octet, NUL too. */
 export function bindingIdentity(kind: 'queue' | 'exchange', name: string, key: string, args: Arguments): string {
-  const base = `${kind === 'queue' ? 'q' : 'e'}${name}\0${key}`;
-  return args.size === 0 ? base : `${base}\0${canonicalArguments(args)}`;
+  const base = `${kind === 'queue' ? 'q' : 'e'}${name.length},${key.length}:${name}${key}`;
+  return args.size === 0 ? base : `${base}${canonicalArguments(args)}`;
 }
 
-/** Equal for equal tables, whatever the order of their keys. */
+/** Equal for equal tables, whatever the order of their keys. As in RabbitMQ, types count, but `l` and `L` are one. */
 function canonicalArguments(args: Arguments): string {
-  const keys = [...args.keys()].sort();
-  return JSON.stringify(
-    keys.map((key) => [key, args.get(key)]),
-    (_key, value) => {
-      if (typeof value === 'bigint') return `${value}n`;
-      if (value instanceof Map) return ['table', canonicalArguments(value)];
-      return value;
-    },
-  );
+  return JSON.stringify(sortedFields(args), (key, value) => {
+    if (typeof value === 'bigint') return `${value}n`;
+    if (value instanceof Map) return sortedFields(value);
+    return key === 'type' && value === 'L' ? 'l' : value;
+  });
+}
+
+function sortedFields(args: Arguments): unknown[] {
+  return [...args.keys()].sort().map((key) => [key, args.get(key)]);
 }

@@ -132,6 +132,8 @@ export class ClassicQueue implements Queue, ConsumerHost, TurnTask {
       this.#release(message);
       return;
     }
+    // It may wait here for long, and `endTurn` looks at new messages only.
+    message.isolate(this.#context.slab);
     this.#ready.giveBack(message, position);
     if (this.#limit !== null) this.#keepLimit(this.#limit, message);
   }

@@ -10,8 +10,6 @@ import type { Clock, DeliverySink, Owner, Timer } from '../../lib/core/ports.ts'
 import type { QueueSettings } from '../../lib/core/queue.ts';
 import { RouteCache } from '../../lib/core/route.ts';
 
-const routes = new RouteCache();
-
 export interface MessageOptions {
   readonly exchange?: string;
   readonly routingKey?: string;
@@ -29,7 +27,8 @@ export function messageOf(body: string | Buffer, options: MessageOptions = {}): 
   const chunk = Buffer.concat([before, encoded, bytes, Buffer.alloc(chunkBytes - before.length, 0xbb)]);
   const start = before.length;
   const bodyStart = start + encoded.length;
-  const route = routes.findByName(exchange, routingKey, 0);
+  // A route belongs to one virtual host, so no two messages share it.
+  const route = new RouteCache().findByName(exchange, routingKey, 0);
   return new Message(route, chunk, start, bodyStart, chunk, bodyStart, bytes.length, null);
 }
 
@@ -133,7 +132,24 @@ export function brokerError(run: () => unknown): BrokerError {
   throw new Error('expected a BrokerError');
 }
 
+/** What a property test does to its target; a failed run shows its steps by name and argument. */
+export type Step<Target> = (target: Target) => void;
+
+type StepFactory<Target> = <Argument>(
+  name: string,
+  argument: fc.Arbitrary<Argument>,
+  run: (target: Target, argument: Argument) => void,
+) => fc.Arbitrary<Step<Target>>;
+
+export function stepsOf<Target>(): StepFactory<Target> {
+  return (name, argument, run) =>
+    argument.map((value) => {
+      const step = (target: Target): void => run(target, value);
+      return Object.assign(step, { [fc.toStringMethod]: () => `${name} ${fc.stringify(value)}` });
+    });
+}
+
 /** Sequences of steps that are often long: fast-check's own default favours short ones. */
-export function sequenceOf<Step>(step: fc.Arbitrary<Step>, maxLength = 60): fc.Arbitrary<Step[]> {
+export function sequenceOf<Each>(step: fc.Arbitrary<Each>, maxLength = 60): fc.Arbitrary<Each[]> {
   return fc.array(step, { maxLength, size: 'max' });
 }

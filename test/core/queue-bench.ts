@@ -1,6 +1,7 @@
 // Queues beside a naive model of them, for the property test of the classic queue. Every step checks that each message is in
 // exactly one place, that order is kept, and that the memory account counts what is held.
 import assert from 'node:assert/strict';
+import type { FieldTable } from '../../codec/field-table.ts';
 import { ClassicQueue } from '../../lib/core/classic-queue.ts';
 import { BLOCKED_BY_OUTPUT, type Consumer } from '../../lib/core/consumer.ts';
 import { MESSAGE_OVERHEAD_BYTES, MemoryAccount } from '../../lib/core/memory-account.ts';
@@ -8,7 +9,7 @@ import type { Message } from '../../lib/core/message.ts';
 import type { DeliverySink } from '../../lib/core/ports.ts';
 import { RetentionSlab } from '../../lib/core/retention-slab.ts';
 import { TurnScheduler } from '../../lib/core/turn.ts';
-import { bodyText, consumerOf, messageOf, queueSettings, TestClock } from './helper.ts';
+import { bodyText, consumerOf, messageOf, queueSettings, TestClock, table } from './helper.ts';
 
 interface Entry {
   readonly message: Message;
@@ -22,6 +23,13 @@ interface Held extends Entry {
   readonly consumer: Consumer | null;
 }
 
+/** The `x-max-length`, `x-max-length-bytes` and `x-overflow` of a queue. */
+export interface Limit {
+  readonly messages: number;
+  readonly bytes: number;
+  readonly rejectPublish: boolean;
+}
+
 export type Settlement = 'acknowledge' | 'reject' | 'requeue';
 
 /** One queue and what it should hold. */
@@ -32,14 +40,21 @@ class Side implements DeliverySink {
   readonly consumers: Consumer[] = [];
   cancelled = 0;
   closed = false;
+  readonly #limit: Limit | null;
   #nextOrder = 0;
 
-  constructor(queue: ClassicQueue) {
+  constructor(queue: ClassicQueue, limit: Limit | null) {
     this.queue = queue;
+    this.#limit = limit;
   }
 
-  expect(message: Message): void {
-    this.ready.push({ message, order: this.#nextOrder++, redelivered: false });
+  publish(message: Message): void {
+    const refused = this.#limit?.rejectPublish === true && this.#isOver(this.#limit, [message]);
+    if (!refused) this.ready.push({ message, order: this.#nextOrder++, redelivered: false });
+    const settled: boolean[] = [];
+    this.queue.publish(message, { settled: (accepted) => settled.push(accepted) });
+    assert.deepEqual(settled, [!refused]);
+    this.#dropOldest();
   }
 
   deliver(consumer: Consumer, message: Message, position: number, redelivered: boolean): void {
@@ -74,6 +89,7 @@ class Side implements DeliverySink {
         this.ready.splice(at < 0 ? this.ready.length : at, 0, { message, order, redelivered: true });
       }
       this.queue[settlement](message, position);
+      this.#dropOldest();
       consumer?.settle();
     }
     this.queue.deliver();
@@ -105,6 +121,17 @@ class Side implements DeliverySink {
     );
   }
 
+  #dropOldest(): void {
+    if (this.#limit === null || this.#limit.rejectPublish) return;
+    while (this.#isOver(this.#limit, [])) this.ready.shift();
+  }
+
+  #isOver(limit: Limit, more: readonly Message[]): boolean {
+    const messages = [...this.ready.map(({ message }) => message), ...more];
+    const bytes = messages.reduce((sum, { bodySize }) => sum + bodySize, 0);
+    return messages.length > limit.messages || bytes > limit.bytes;
+  }
+
   #takeFirst(message: Message, redelivered: boolean): Entry {
     const entry = this.ready.shift();
     assert.ok(entry !== undefined && entry.message === message, `${bodyText(message)} is the first in order`);
@@ -120,7 +147,8 @@ export class QueueBench {
   readonly sides: readonly Side[];
   #count = 0;
 
-  constructor() {
+  /** @param limit of the second queue */
+  constructor(limit: Limit | null) {
     const context = {
       virtualHost: '/',
       memory: this.memory,
@@ -128,24 +156,16 @@ export class QueueBench {
       slab: new RetentionSlab(),
       queueUnused: () => assert.fail('the queues are not auto-delete'),
     };
-    this.sides = ['a', 'b'].map((name) => new Side(new ClassicQueue(queueSettings({ name }), context)));
+    this.sides = [null, limit].map((each) => {
+      return new Side(new ClassicQueue(queueSettings({ arguments: argumentsOf(each) }), context), each);
+    });
   }
 
   /** Publishes to one queue or, as a fanout does, to both. */
   publish(sides: readonly number[], size: number): void {
     const message = messageOf(`${this.#count++}`.padEnd(size, '.'), { chunkBytes: 1024 });
     for (const side of sides) {
-      const { queue, closed } = this.sides[side];
-      if (closed) continue;
-      this.sides[side].expect(message);
-      let settled = 0;
-      queue.publish(message, {
-        settled: (accepted) => {
-          assert.ok(accepted);
-          settled++;
-        },
-      });
-      assert.equal(settled, 1);
+      if (!this.sides[side].closed) this.sides[side].publish(message);
     }
   }
 
@@ -187,4 +207,13 @@ export class QueueBench {
     for (const message of inQueues) bytes += message.size + MESSAGE_OVERHEAD_BYTES;
     assert.equal(this.memory.usedBytes, bytes);
   }
+}
+
+function argumentsOf(limit: Limit | null): FieldTable {
+  if (limit === null) return table();
+  return table({
+    'x-max-length': { type: 'I', value: limit.messages },
+    'x-max-length-bytes': { type: 'l', value: limit.bytes },
+    'x-overflow': limit.rejectPublish ? 'reject-publish' : 'drop-head',
+  });
 }

@@ -6,7 +6,7 @@ import { Message } from '../../lib/core/message.ts';
 import { ReadyMessages } from '../../lib/core/ready-messages.ts';
 import { RetentionSlab } from '../../lib/core/retention-slab.ts';
 import { RouteCache } from '../../lib/core/route.ts';
-import { sequenceOf } from './helper.ts';
+import { type Step, sequenceOf, stepOf } from './helper.ts';
 
 interface Entry {
   readonly message: Message;
@@ -95,35 +95,24 @@ class Checked {
   }
 }
 
-type Step = (checked: Checked) => void;
-
 /** Small numbers mostly, and those around the first block of 16 and the later ones of 512. */
 const count = fc.oneof(
   { weight: 4, arbitrary: fc.integer({ min: 1, max: 20 }) },
   { weight: 1, arbitrary: fc.constantFrom(15, 16, 17, 511, 512, 513, 528, 529, 1040) },
 );
-const step: fc.Arbitrary<Step> = fc.oneof(
-  count.map(
-    (n): Step =>
-      (checked) =>
-        checked.push(n),
-  ),
-  count.map(
-    (n): Step =>
-      (checked) =>
-        checked.shift(n),
-  ),
-  fc.tuple(fc.nat(), count).map(
-    ([choice, n]): Step =>
-      (checked) =>
-        checked.giveBack(choice, n),
-  ),
-  fc.constantFrom<Step>(
-    (checked) => checked.skip(),
-    (checked) => checked.isolate(),
-    (checked) => checked.shift(checked.waiting.length),
-  ),
-  { weight: 1, arbitrary: fc.constant<Step>((checked) => checked.clear()) },
+const stepOf = stepsOf<Checked>();
+const nothing = fc.constant(null);
+const step: fc.Arbitrary<Step<Checked>> = fc.oneof(
+  { weight: 3, arbitrary: stepOf('push', count, (checked, n) => checked.push(n)) },
+  { weight: 3, arbitrary: stepOf('shift', count, (checked, n) => checked.shift(n)) },
+  {
+    weight: 3,
+    arbitrary: stepOf('give back', fc.tuple(fc.nat(), count), (checked, what) => checked.giveBack(...what)),
+  },
+  { weight: 1, arbitrary: stepOf('shift all', nothing, (checked) => checked.shift(checked.waiting.length)) },
+  { weight: 1, arbitrary: stepOf('skip', nothing, (checked) => checked.skip()) },
+  { weight: 1, arbitrary: stepOf('isolate', nothing, (checked) => checked.isolate()) },
+  { weight: 1, arbitrary: stepOf('clear', nothing, (checked) => checked.clear()) },
 );
 
 t.test('messages come out by position, whatever was given back, cleared or skipped in between', async () => {

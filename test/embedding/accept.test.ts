@@ -4,7 +4,14 @@ import t, { type Test } from 'tap';
 import { type Broker, createBroker, type PeerAddresses } from '../../lib/index.ts';
 import { closeText, EmbedClient, NumberedInbox, numberedMessages, sharedQueueDeclare } from '../helper/embed-client.ts';
 import { createPair, type Delivery } from '../helper/embed-pair.ts';
-import { basicConsume, basicPublish, confirmSelect, contentBody, contentHeader, message } from '../helper/wire-bytes.ts';
+import {
+  basicConsume,
+  basicPublish,
+  confirmSelect,
+  contentBody,
+  contentHeader,
+  message,
+} from '../helper/wire-bytes.ts';
 
 async function startBroker(t: Test): Promise<Broker> {
   const broker = await createBroker({ port: 0 });

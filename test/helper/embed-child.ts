@@ -7,8 +7,9 @@ import type { Test } from 'tap';
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
 export interface ScriptRun {
-  /** Resolves when the script has printed `text` to its standard output. */
-  printed(text: string): Promise<void>;
+  /** Waits until the script has printed this, and gives all that it printed so far. */
+  printed(text: string): Promise<string>;
+  signal(signal: NodeJS.Signals): void;
   readonly ended: Promise<{ readonly exitCode: number | null; readonly stdout: string; readonly stderr: string }>;
 }
 
@@ -27,14 +28,14 @@ export function runScript(t: Test, source: string): ScriptRun {
     stdout += text;
   });
   const ended = once(child, 'close').then(([exitCode]) => ({ exitCode, stdout, stderr }));
-  const printed = (text: string): Promise<void> =>
+  const printed = (text: string): Promise<string> =>
     new Promise((resolve, reject) => {
       const look = (): void => {
-        if (stdout.includes(text)) resolve();
+        if (stdout.includes(text)) resolve(stdout);
       };
       child.stdout.on('data', look);
-      void ended.then(() => reject(new Error(`the script ended without printing '${text}': ${stderr}`)));
+      void ended.then(({ stderr }) => reject(new Error(`the script ended without printing '${text}': ${stderr}`)));
       look();
     });
-  return { printed, ended };
+  return { printed, ended, signal: (signal) => child.kill(signal) };
 }

@@ -1,6 +1,6 @@
 // A small, fast AMQP client on any stream, for tests that move many messages, stop reading, or have no socket at all.
 // Like the raw-byte tests it builds its frames by hand. What it reads it hands on at once: nothing is kept but what nobody
-// has asked for yet.
+// has asked for yet. It answers connection.close by itself.
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -9,6 +9,7 @@ import {
   basicPublish,
   bytes,
   channelOpen,
+  connectionCloseOk,
   connectionOpen,
   contentBody,
   contentHeader,
@@ -19,9 +20,9 @@ import {
   octet,
   PROTOCOL_HEADER,
   type Publish,
+  type StartOk,
   short,
   shortString,
-  type StartOk,
   startOk,
   type Tuning,
   table,
@@ -53,6 +54,9 @@ const DELIVER = 60 * 65536 + 60;
 const GET_OK = 60 * 65536 + 71;
 const RETURN = 60 * 65536 + 50;
 const CONTENT_METHODS = new Set([DELIVER, GET_OK, RETURN]);
+
+/** A client that is told to go goes. */
+const CONNECTION_CLOSE = '10.50 on 0';
 
 /** Name of a method in error messages and as a key: `50.11 on 1`. */
 const nameOf = (channel: number, classId: number, methodId: number): string => `${classId}.${methodId} on ${channel}`;
@@ -114,6 +118,7 @@ export class EmbedClient {
 
   /** Gives bytes to the stream and waits while it wants a rest: for publishers that want to go as fast as they may. */
   async sendPaced(data: Buffer): Promise<void> {
+    if (this.#ended) throw new Error('the connection ended');
     if (!this.stream.write(data)) await Promise.race([once(this.stream, 'drain'), this.closed]);
   }
 
@@ -178,6 +183,7 @@ export class EmbedClient {
     }
     const what = nameOf(channel, id >>> 16, id & 0xffff);
     const args = payload.subarray(4);
+    if (what === CONNECTION_CLOSE) this.stream.end(connectionCloseOk());
     const index = this.#waiters.findIndex((waiter) => waiter.what === what);
     if (index >= 0) {
       this.#waiters.splice(index, 1)[0].resolve(args);
@@ -234,6 +240,9 @@ export const sharedQueueDeclare = (channel: number, queue: string): Buffer =>
 /** A queue that is asked after, not made. */
 export const passiveDeclare = (channel: number, queue: string): Buffer =>
   method(channel, 50, 10, short(0), shortString(queue), octet(1), table());
+
+export const queueDelete = (channel: number, queue: string): Buffer =>
+  method(channel, 50, 40, short(0), shortString(queue), octet(0));
 
 /** A consumer that acknowledges. */
 export const ackConsume = (channel: number, queue: string, tag = ''): Buffer =>

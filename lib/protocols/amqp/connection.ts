@@ -21,14 +21,18 @@ import { ChannelTable } from './channel-table.ts';
 import { type CloseReason, isQuiet } from './close-reason.ts';
 import { Handshake, HandshakeError } from './handshake.ts';
 import { Heartbeat } from './heartbeat.ts';
+import { InputGate } from './input-gate.ts';
 import { OutputBuffer } from './output-buffer.ts';
 import { ProtocolHeaderReader } from './protocol-header.ts';
 import { PublisherBlock } from './publisher-block.ts';
+import { HELD_BY_OUTPUT, Reading } from './reading.ts';
 
 /** How long a peer that must answer connection.close, or close its socket, may take. */
 const CLOSE_TIMEOUT_MS = 30_000;
 /** The same for a peer whose frames can't be read any more. */
 const DEAF_CLOSE_TIMEOUT_MS = 3_000;
+/** More bytes than this waiting for the client, and it is not read from. Deliveries alone stop far below. */
+const UNREAD_BYTES = 4 * 1024 * 1024;
 
 /**
  * header: awaiting the protocol header. handshake: awaiting the next step. open: in use. closing: connection.close or close-ok
@@ -46,6 +50,8 @@ export class Connection implements FrameSink, ChannelHost, TurnTask {
   readonly #context: AmqpContext;
   readonly #host: ConnectionHost;
   readonly #parser: FrameParser;
+  readonly #input: InputGate;
+  readonly #reading: Reading;
   readonly #handshake: Handshake;
   readonly #channels = new ChannelTable(this);
   #state: State = 'header';
@@ -57,8 +63,6 @@ export class Connection implements FrameSink, ChannelHost, TurnTask {
   #inTurn = false;
   #confirming: Channel[] = [];
   #block: PublisherBlock | undefined;
-  #receiving = false;
-  readonly #backlog: Buffer[] = [];
   congested = false;
 
   constructor(
@@ -75,6 +79,8 @@ export class Connection implements FrameSink, ChannelHost, TurnTask {
     this.logger = context.logger.child({ connection: this.name });
     this.output = new OutputBuffer(stream, host.pool, reusableWrites);
     this.#parser = new FrameParser(this, FRAME_MIN_SIZE);
+    this.#reading = new Reading(stream);
+    this.#input = new InputGate(host.pool, (chunk) => this.#take(chunk));
     this.#handshake = new Handshake(context, peer.remoteAddress);
     this.#heartbeat = new Heartbeat(0, 0);
     this.#deadline = context.clock.now() + context.handshakeTimeoutMs;
@@ -99,7 +105,7 @@ export class Connection implements FrameSink, ChannelHost, TurnTask {
   }
 
   wrote(): void {
-    if (this.output.congested && !this.congested) this.#setCongested(true);
+    if (this.output.congested) this.#congest();
     if (this.#inTurn) return;
     this.#inTurn = true;
     this.#context.turn.add(this);
@@ -128,7 +134,8 @@ export class Connection implements FrameSink, ChannelHost, TurnTask {
     this.output.endTurn();
     // From here on, what is written belongs to the next turn.
     this.#inTurn = false;
-    if (this.congested !== this.output.congested) this.#setCongested(this.output.congested);
+    if (this.output.congested) this.#congest();
+    else this.#relax();
   }
 
   // Frames
@@ -186,7 +193,7 @@ export class Connection implements FrameSink, ChannelHost, TurnTask {
       this.end(this.#reason ?? 'handshake-timeout');
       return;
     }
-    const beat = this.#heartbeat.tick(now, this.output.bytesWritten, this.#block?.blocked !== true);
+    const beat = this.#heartbeat.tick(now, this.output.bytesWritten, !this.#reading.held);
     if (beat === 'dead') this.end('heartbeat-timeout');
     else if (beat === 'send' && !this.#stream.writableNeedDrain) {
       this.output.write(HEARTBEAT_FRAME);
@@ -209,17 +216,7 @@ export class Connection implements FrameSink, ChannelHost, TurnTask {
 
   #receive(chunk: Buffer): void {
     this.#heartbeat.received = true;
-    // A stream in memory may answer a write before the write returns.
-    if (this.#receiving) {
-      this.#backlog.push(chunk);
-      return;
-    }
-    this.#receiving = true;
-    try {
-      for (let next: Buffer | undefined = chunk; next !== undefined; next = this.#backlog.shift()) this.#take(next);
-    } finally {
-      this.#receiving = false;
-    }
+    this.#input.receive(chunk);
   }
 
   #take(chunk: Buffer): void {
@@ -283,7 +280,7 @@ export class Connection implements FrameSink, ChannelHost, TurnTask {
     if (handshake.step !== 'done') return;
     this.#state = 'open';
     this.#deadline = undefined;
-    this.#block = new PublisherBlock(this.#stream, this);
+    this.#block = new PublisherBlock(this.#reading, this);
     const { user, virtualHost } = this.session;
     this.logger.info({ user: user.name, vhost: virtualHost.name, mechanism: handshake.mechanism }, 'connection opened');
   }
@@ -294,10 +291,19 @@ export class Connection implements FrameSink, ChannelHost, TurnTask {
     throw unexpectedFrame(FRAME_METHOD, end - start, buffer.subarray(start, end));
   }
 
-  #setCongested(congested: boolean): void {
-    this.congested = congested;
-    if (congested) this.#channels.pause();
-    else this.#channels.resume();
+  #congest(): void {
+    // A client that does not read its answers gets to ask no more until it does.
+    if (this.#stream.writableLength > UNREAD_BYTES) this.#reading.hold(HELD_BY_OUTPUT);
+    if (this.congested) return;
+    this.congested = true;
+    this.#channels.pause();
+  }
+
+  #relax(): void {
+    this.#reading.release(HELD_BY_OUTPUT);
+    if (!this.congested) return;
+    this.congested = false;
+    this.#channels.resume();
   }
 
   #drained(): void {

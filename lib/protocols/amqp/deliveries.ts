@@ -38,7 +38,7 @@ export class Deliveries {
   #sessionBlocked = false;
   #firstToResume = 0;
   /** The consumer of direct replies; its queue is private to it. */
-  #reply: { readonly tag: string; readonly queue: Queue } | null = null;
+  #reply: { readonly tag: string; readonly queue: Queue; readonly consumer: Consumer } | null = null;
 
   constructor(channel: Channel, host: ChannelHost) {
     this.#channel = channel;
@@ -78,7 +78,7 @@ export class Deliveries {
     const sink = new ReplySink(tag, this.#channel, this.#host, () => this.#nextTag);
     const consumer = this.#createConsumer(sink, tag, { ...request, exclusive: false, priority: 0 });
     announce(tag);
-    this.#reply = { tag, queue: this.#host.session.virtualHost.openReplyQueue(consumer) };
+    this.#reply = { tag, queue: this.#host.session.virtualHost.openReplyQueue(consumer), consumer };
   }
 
   /** Ends a consumer, if there is one of that tag. */
@@ -191,11 +191,15 @@ export class Deliveries {
   /** The connection has no room for deliveries now. */
   pause(): void {
     for (const { consumer } of this.#subscriptions.values()) consumer?.block(BLOCKED_BY_OUTPUT);
+    this.#reply?.consumer.block(BLOCKED_BY_OUTPUT);
   }
 
   /** The connection has room again. */
   resume(): void {
     if (this.#subscriptions.size > 0) this.#unblockAll(BLOCKED_BY_OUTPUT);
+    if (this.#reply === null) return;
+    this.#reply.consumer.unblock(BLOCKED_BY_OUTPUT);
+    this.#reply.queue.deliver();
   }
 
   /** Ends all consumers; what they hold stays until `requeueAll`. */

@@ -114,7 +114,7 @@ export class Publisher implements ConfirmSink {
     if (route.exchange === '') virtualHost.deliverReplies(message, keys);
     const { transaction } = this.#channel;
     if (transaction !== null) {
-      transaction.publishes.push({ message, queueNames: queueNames(route, keys, queues), mandatory });
+      transaction.hold({ message, queueNames: queueNames(route, keys, queues), mandatory });
       return;
     }
     const confirms = this.#confirms;

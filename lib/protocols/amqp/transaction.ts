@@ -1,5 +1,6 @@
-// What a channel in tx mode holds back until tx.commit.
+// What a channel in tx mode holds back until tx.commit. Its messages count as used memory, though no queue has them yet.
 
+import type { MemoryAccount } from '../../core/memory-account.ts';
 import type { Settlement } from './deliveries.ts';
 import type { HeldPublish } from './publisher.ts';
 import type { UnackedDelivery } from './unacked-deliveries.ts';
@@ -10,8 +11,22 @@ export interface HeldSettlement {
 }
 
 export class Transaction {
-  readonly publishes: HeldPublish[] = [];
+  readonly #memory: MemoryAccount;
+  readonly #publishes: HeldPublish[] = [];
   readonly settlements: HeldSettlement[] = [];
+
+  constructor(memory: MemoryAccount) {
+    this.#memory = memory;
+  }
+
+  get publishes(): readonly HeldPublish[] {
+    return this.#publishes;
+  }
+
+  hold(publish: HeldPublish): void {
+    this.#publishes.push(publish);
+    this.#memory.chargeMessage(publish.message.size);
+  }
 
   /** All deliveries that the transaction would settle. */
   claimed(): UnackedDelivery[] {
@@ -19,7 +34,8 @@ export class Transaction {
   }
 
   clear(): void {
-    this.publishes.length = 0;
+    for (const { message } of this.#publishes) this.#memory.dischargeMessage(message.size);
+    this.#publishes.length = 0;
     this.settlements.length = 0;
   }
 }

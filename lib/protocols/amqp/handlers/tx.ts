@@ -8,7 +8,7 @@ export function select(channel: Channel): void {
   if (channel.publisher.confirming) {
     throw new AmqpError('PRECONDITION_FAILED', 'cannot switch from confirm to tx mode');
   }
-  channel.transaction ??= new Transaction();
+  channel.transaction ??= new Transaction(channel.host.session.memory);
   channel.send({ id: TX_SELECT_OK });
 }
 

@@ -1,0 +1,43 @@
+// A virtual host on its own, and short ways to use it.
+import { ExchangeTypeRegistry } from '../../exchanges/exchange-type-registry.ts';
+import type { ExchangeSettings } from '../../lib/core/exchange.ts';
+import { MemoryAccount } from '../../lib/core/memory-account.ts';
+import { RetentionSlab } from '../../lib/core/retention-slab.ts';
+import { TurnScheduler } from '../../lib/core/turn.ts';
+import { type BindingRequest, VirtualHost } from '../../lib/core/virtual-host.ts';
+import { type MessageOptions, messageOf, TestClock, table } from './helper.ts';
+
+export function createVirtualHost(): VirtualHost {
+  return new VirtualHost('/', {
+    exchangeTypes: new ExchangeTypeRegistry(),
+    memory: new MemoryAccount(2 ** 40, 2 ** 40),
+    turn: new TurnScheduler(new TestClock()),
+    slab: new RetentionSlab(),
+  });
+}
+
+export function exchangeSettings(options: Partial<ExchangeSettings> = {}): ExchangeSettings {
+  const base = { name: 'x', type: 'direct', durable: false, autoDelete: false, internal: false };
+  return { ...base, arguments: table(), ...options };
+}
+
+export function bindingTo(
+  source: string,
+  destinationKind: 'queue' | 'exchange',
+  destination: string,
+  bindingKey = '',
+): BindingRequest {
+  return { source, destinationKind, destination, bindingKey, arguments: table() };
+}
+
+/** The sorted names of the queues that a message goes to. */
+export function publish(
+  host: VirtualHost,
+  exchange: string,
+  routingKey: string,
+  properties: MessageOptions['properties'] = {},
+): string[] {
+  const message = messageOf('', { exchange, routingKey, properties });
+  const queues = host.route(message, []).map(({ name }) => name);
+  return queues.sort();
+}
