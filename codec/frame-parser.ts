@@ -40,6 +40,7 @@ export class FrameParser {
   #stage: Stage = 'header';
   #stopped = false;
   #parsing = false;
+  #holding = false;
 
   // The frame that is not complete yet.
   readonly #header = Buffer.alloc(HEADER_SIZE);
@@ -63,21 +64,29 @@ export class FrameParser {
   /**
    * Parses the next bytes of the stream. The chunk belongs to the parser and the sink from then on. After an error, whether
    * the parser's or one that the sink threw, and after `stop`, what is pushed is dropped.
+   * @returns how many bytes were taken: all but after a `hold`; the rest is to be pushed again.
    * @throws CodecError with RabbitMQ's reply code and text when it can't be told where the next frame begins.
    * @throws Error when called from within a sink's callback.
    */
-  push(chunk: Buffer): void {
+  push(chunk: Buffer): number {
     if (this.#parsing) throw new Error('FrameParser.push called from within a callback of its sink');
-    if (this.#stopped) return;
+    if (this.#stopped) return chunk.length;
     this.#parsing = true;
+    this.#holding = false;
     let completed = false;
     try {
-      this.#parse(chunk);
+      const taken = this.#parse(chunk);
       completed = true;
+      return taken;
     } finally {
       this.#parsing = false;
       if (!completed) this.stop();
     }
+  }
+
+  /** Called from within a callback: nothing more of the chunk is parsed after this frame or piece. */
+  hold(): void {
+    this.#holding = true;
   }
 
   /** Ends parsing for good. Called from within a callback, no other follows it. */
@@ -86,13 +95,13 @@ export class FrameParser {
     this.#assembly = NO_BYTES;
   }
 
-  #parse(chunk: Buffer): void {
+  #parse(chunk: Buffer): number {
     const length = chunk.length;
     let at = this.#stage === 'header' && this.#headerSize === 0 ? 0 : this.#resume(chunk);
-    while (at < length && !this.#stopped) {
+    while (at < length && !this.#stopped && !this.#holding) {
       if (length - at < HEADER_SIZE) {
         this.#headerSize = chunk.copy(this.#header, 0, at);
-        return;
+        return length;
       }
       const size = readUInt32(chunk, at + 3);
       const payload = at + HEADER_SIZE;
@@ -108,6 +117,7 @@ export class FrameParser {
       this.#dispatch(type, readUInt16(chunk, at + 1), chunk, payload, end);
       at = end + 1;
     }
+    return this.#stopped ? length : at;
   }
 
   /** A whole frame, its end octet checked. */

@@ -79,7 +79,8 @@ class RunningBroker implements Broker {
     const turn = new TurnScheduler(systemClock);
     const slab = new RetentionSlab();
     const exchangeTypes = new ExchangeTypeRegistry([...builtInExchangeTypes, ...config.exchangeTypes]);
-    const context: VirtualHostContext = { exchangeTypes, memory, turn, slab };
+    const defect = (err: unknown): void => logger.error({ err }, 'a defect of the broker');
+    const context: VirtualHostContext = { exchangeTypes, memory, turn, slab, defect };
     const virtualHosts = new Map(config.vhosts.map((name) => [name, new VirtualHost(name, context)]));
     const { frameMaxBytes, channelMax, heartbeatSeconds, handshakeTimeoutMs, maxMessageSizeBytes, loopbackUsers } =
       config;

@@ -17,6 +17,8 @@ export interface QueueContext {
   readonly memory: MemoryAccount;
   readonly turn: TurnScheduler;
   readonly slab: RetentionSlab;
+  /** Logs a defect of ours. */
+  defect(error: unknown): void;
   /** The last consumer left an auto-delete queue. */
   queueUnused(queue: Queue): void;
 }
@@ -67,7 +69,7 @@ export class ClassicQueue implements Queue, ConsumerHost, TurnTask {
     if (consumer === null) {
       this.#store(message);
     } else {
-      if (!consumer.noAck) this.#retain(message);
+      if (!consumer.noAck) this.#context.memory.retain(message);
       this.#handOver(consumer, message, this.#ready.skip(), false);
     }
     confirmation?.settled(true);
@@ -79,19 +81,23 @@ export class ClassicQueue implements Queue, ConsumerHost, TurnTask {
     this.#ready.isolate(this.#context.slab);
   }
 
+  turnFailed(error: unknown): void {
+    // Copying bytes has no way to fail but a defect; the messages are as they were.
+    this.#context.defect(error);
+  }
+
   get(noAck: boolean): Delivery | null {
     const message = this.#takeFirst();
     if (message === undefined) return null;
     const delivery = { message, position: this.#ready.position, redelivered: this.#ready.redelivered };
-    if (noAck) this.#release(message);
-    else this.#unacknowledged++;
+    if (noAck) this.#context.memory.release(message);
+    else this.#countDelivered();
     return delivery;
   }
 
   checkConsumer(consumer: Consumer): void {
-    if (this.#consumers.size === 0) return;
-    const [first] = this.#consumers;
-    if (!consumer.exclusive && !first.exclusive) return;
+    const { first } = this.#consumers;
+    if (first === undefined || (!consumer.exclusive && !first.exclusive)) return;
     const resource = describeResource('queue', this.name, this.#context.virtualHost);
     throw new BrokerError('ACCESS_REFUSED', `${resource} in exclusive use`);
   }
@@ -108,31 +114,32 @@ export class ClassicQueue implements Queue, ConsumerHost, TurnTask {
     if (this.#consumers.size === 0 && this.settings.autoDelete) this.#context.queueUnused(this);
   }
 
-  consumerReady(): void {
-    this.#consumers.ready++;
+  consumerReady(consumer: Consumer): void {
+    this.#consumers.markReady(consumer);
   }
 
-  consumerBlocked(): void {
-    this.#consumers.ready--;
+  consumerBlocked(consumer: Consumer): void {
+    this.#consumers.markBlocked(consumer);
   }
 
   acknowledge(message: Message): void {
-    this.#unacknowledged--;
-    this.#release(message);
+    this.#countSettled();
+    this.#context.memory.release(message);
   }
 
   reject(message: Message): void {
-    this.#unacknowledged--;
-    this.#release(message);
+    this.#countSettled();
+    this.#context.memory.release(message);
   }
 
   requeue(message: Message, position: number): void {
-    this.#unacknowledged--;
+    this.#countSettled();
     if (this.#closed) {
-      this.#release(message);
+      this.#context.memory.release(message);
       return;
     }
     // It may wait here for long, and `endTurn` looks at new messages only.
+    this.#context.slab.begin(message.bytesToIsolate);
     message.isolate(this.#context.slab);
     this.#ready.giveBack(message, position);
     if (this.#limit !== null) this.#keepLimit(this.#limit, message);
@@ -146,14 +153,14 @@ export class ClassicQueue implements Queue, ConsumerHost, TurnTask {
       const message = this.#takeFirst();
       if (message === undefined) return;
       this.#handOver(consumer, message, ready.position, ready.redelivered);
-      if (consumer.noAck) this.#release(message);
+      if (consumer.noAck) this.#context.memory.release(message);
     }
   }
 
   purge(): number {
     return this.#ready.clear((message) => {
       this.#limit?.removed(message);
-      this.#release(message);
+      this.#context.memory.release(message);
     });
   }
 
@@ -169,7 +176,7 @@ export class ClassicQueue implements Queue, ConsumerHost, TurnTask {
   }
 
   #store(message: Message): void {
-    this.#retain(message);
+    this.#context.memory.retain(message);
     this.#ready.push(message);
     if (this.#limit !== null) this.#keepLimit(this.#limit, message);
     if (this.#inTurn) return;
@@ -189,23 +196,25 @@ export class ClassicQueue implements Queue, ConsumerHost, TurnTask {
     while (limit.isExceeded(this.#ready.length)) {
       const dropped = this.#takeFirst();
       if (dropped === undefined) return;
-      this.#release(dropped);
+      this.#context.memory.release(dropped);
     }
   }
 
   #handOver(consumer: Consumer, message: Message, position: number, redelivered: boolean): void {
     if (!consumer.noAck) {
-      this.#unacknowledged++;
+      this.#countDelivered();
       consumer.take();
     }
     consumer.sink.deliver(consumer, message, position, redelivered);
   }
 
-  #retain(message: Message): void {
-    if (message.references++ === 0) this.#context.memory.chargeMessage(message.size);
+  #countDelivered(): void {
+    this.#unacknowledged++;
+    this.#context.memory.delivered();
   }
 
-  #release(message: Message): void {
-    if (--message.references === 0) this.#context.memory.dischargeMessage(message.size);
+  #countSettled(): void {
+    this.#unacknowledged--;
+    this.#context.memory.settled();
   }
 }

@@ -1,63 +1,102 @@
-// The consumers of a queue in the order in which they get messages: highest priority first, in turn among equals.
+// The consumers of a queue in the order in which they get messages: highest priority first, in turn among equals. Those that
+// can take a message are linked in a list for each priority, so that nothing here takes longer with many consumers.
 import type { Consumer } from './consumer.ts';
 
+/** The ready consumers of one priority: a list that is linked through the consumers themselves. */
 interface PriorityGroup {
   readonly priority: number;
-  readonly consumers: Consumer[];
-  next: number;
+  head: Consumer | null;
+  tail: Consumer | null;
+  /** All of them, ready or not. */
+  size: number;
 }
 
 export class ConsumerRing {
-  /** Groups by falling priority; nearly always one. */
+  readonly #consumers = new Set<Consumer>();
+  /** By falling priority; nearly always one. */
   readonly #groups: PriorityGroup[] = [];
-  #size = 0;
-  /** How many could take a message now; kept by the queue as consumers are blocked and ready. */
-  ready = 0;
+  #ready = 0;
 
   get size(): number {
-    return this.#size;
+    return this.#consumers.size;
+  }
+
+  /** How many could take a message now. */
+  get ready(): number {
+    return this.#ready;
+  }
+
+  /** One of the consumers, if there are any. */
+  get first(): Consumer | undefined {
+    for (const consumer of this.#consumers) return consumer;
+    return undefined;
   }
 
   add(consumer: Consumer): void {
-    let index = this.#groups.findIndex((group) => group.priority <= consumer.priority);
-    if (index < 0) index = this.#groups.length;
-    if (this.#groups[index]?.priority !== consumer.priority) {
-      this.#groups.splice(index, 0, { priority: consumer.priority, consumers: [], next: 0 });
-    }
-    this.#groups[index].consumers.push(consumer);
-    this.#size++;
-    if (consumer.ready) this.ready++;
+    this.#consumers.add(consumer);
+    this.#groupOf(consumer).size++;
+    if (consumer.ready) this.markReady(consumer);
   }
 
   /** Removes a consumer; false when it is not here. */
   remove(consumer: Consumer): boolean {
-    const groupIndex = this.#groups.findIndex((group) => group.priority === consumer.priority);
-    const group = this.#groups[groupIndex];
-    const index = group?.consumers.indexOf(consumer) ?? -1;
-    if (index < 0) return false;
-    group.consumers.splice(index, 1);
-    if (index < group.next) group.next--;
-    if (group.consumers.length === 0) this.#groups.splice(groupIndex, 1);
-    this.#size--;
-    if (consumer.ready) this.ready--;
+    if (!this.#consumers.delete(consumer)) return false;
+    if (consumer.ready) this.markBlocked(consumer);
+    const group = this.#groupOf(consumer);
+    group.size--;
+    if (group.size === 0) this.#groups.splice(this.#groups.indexOf(group), 1);
     return true;
+  }
+
+  /** A consumer of the ring that was blocked is ready: it is the last in turn. */
+  markReady(consumer: Consumer): void {
+    const group = this.#groupOf(consumer);
+    consumer.previousReady = group.tail;
+    consumer.nextReady = null;
+    if (group.tail === null) group.head = consumer;
+    else group.tail.nextReady = consumer;
+    group.tail = consumer;
+    this.#ready++;
+  }
+
+  /** A consumer of the ring that was ready is blocked. */
+  markBlocked(consumer: Consumer): void {
+    const group = this.#groupOf(consumer);
+    const { previousReady: previous, nextReady: next } = consumer;
+    if (previous === null) group.head = next;
+    else previous.nextReady = next;
+    if (next === null) group.tail = previous;
+    else next.previousReady = previous;
+    consumer.previousReady = consumer.nextReady = null;
+    this.#ready--;
   }
 
   /** The consumer whose turn it is among the ready ones; null when none is ready. */
   next(): Consumer | null {
-    if (this.ready === 0) return null;
+    if (this.#ready === 0) return null;
     for (const group of this.#groups) {
-      const { consumers } = group;
-      for (let i = 0; i < consumers.length; i++) {
-        const at = group.next < consumers.length ? group.next : 0;
-        group.next = at + 1;
-        if (consumers[at].ready) return consumers[at];
+      const { head } = group;
+      if (head === null) continue;
+      if (head !== group.tail) {
+        this.markBlocked(head);
+        this.markReady(head);
       }
+      return head;
     }
     return null;
   }
 
-  *[Symbol.iterator](): IterableIterator<Consumer> {
-    for (const group of this.#groups) yield* group.consumers;
+  [Symbol.iterator](): Iterator<Consumer> {
+    return this.#consumers[Symbol.iterator]();
+  }
+
+  #groupOf({ priority }: Consumer): PriorityGroup {
+    let index = 0;
+    while (index < this.#groups.length && this.#groups[index].priority > priority) index++;
+    const found = this.#groups[index];
+    if (found?.priority === priority) return found;
+    const group = { priority, head: null, tail: null, size: 0 };
+    this.#groups.splice(index, 0, group);
+    return group;
   }
 }

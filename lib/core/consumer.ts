@@ -10,8 +10,8 @@ export const BLOCKED_BY_OUTPUT = 4;
 /** What a queue hears of its consumers. */
 export interface ConsumerHost {
   /** One more consumer can take messages; the next `deliver` of the queue counts on it. */
-  consumerReady(): void;
-  consumerBlocked(): void;
+  consumerReady(consumer: Consumer): void;
+  consumerBlocked(consumer: Consumer): void;
 }
 
 export interface ConsumerOptions {
@@ -39,6 +39,9 @@ export class Consumer {
   /** The queue that it is subscribed to; set by the queue. */
   host: ConsumerHost | null = null;
   unacknowledged = 0;
+  /** Neighbours among the ready consumers of its queue; the ring's. */
+  previousReady: Consumer | null = null;
+  nextReady: Consumer | null = null;
   #blockers = 0;
 
   constructor(options: ConsumerOptions) {
@@ -58,7 +61,7 @@ export class Consumer {
   block(reason: number): void {
     const was = this.#blockers;
     this.#blockers = was | reason;
-    if (was === 0) this.host?.consumerBlocked();
+    if (was === 0) this.host?.consumerBlocked(this);
   }
 
   /** Lifts a block. The caller makes the queue deliver, once it has lifted all that it lifts. */
@@ -66,7 +69,7 @@ export class Consumer {
     const was = this.#blockers;
     if (was === 0) return;
     this.#blockers = was & ~reason;
-    if (this.#blockers === 0) this.host?.consumerReady();
+    if (this.#blockers === 0) this.host?.consumerReady(this);
   }
 
   /** Counts a message against the prefetch limit. */

@@ -1,8 +1,16 @@
 // Counts the bytes that messages hold and raises the memory alarm. It counts instead of asking the operating system, so
 // that the alarm comes with the very message that crosses the limit and goes as soon as consumers made room.
 
-/** What a message costs beside its bytes: its object, its place in a queue, its share of lists. Measured on Node 20. */
+import type { Message } from './message.ts';
+
+/** What a message costs beside its bytes: its object and its place in the first queue. Measured on Node 20. */
 export const MESSAGE_OVERHEAD_BYTES = 256;
+/** What it costs to stand in one more queue. */
+const REFERENCE_BYTES = 24;
+/** What a delivery costs that waits for its acknowledgement. */
+const DELIVERY_BYTES = 96;
+/** What a route costs beside twice its names, which are kept as bytes and as strings. */
+const ROUTE_BYTES = 320;
 
 /** The alarm clears below this share of the limit, so that it does not flicker. */
 const CLEAR_SHARE = 0.95;
@@ -16,10 +24,11 @@ export type AlarmListener = (raised: boolean) => void;
 export class MemoryAccount {
   /** The limit in bytes; the alarm is raised above it. */
   readonly limitBytes: number;
-  readonly #maxMessages: number;
+  readonly #heapLimitBytes: number;
   readonly #listeners = new Set<AlarmListener>();
-  #usedBytes = 0;
-  #messages = 0;
+  /** Bytes in buffers, which live outside V8's heap. */
+  #bufferBytes = 0;
+  #heapBytes = 0;
   #raised = false;
 
   /**
@@ -28,12 +37,12 @@ export class MemoryAccount {
    */
   constructor(limitBytes: number, heapLimitBytes: number) {
     this.limitBytes = limitBytes;
-    this.#maxMessages = Math.floor((heapLimitBytes * HEAP_SHARE) / MESSAGE_OVERHEAD_BYTES);
+    this.#heapLimitBytes = Math.floor(heapLimitBytes * HEAP_SHARE);
   }
 
   /** Bytes that messages hold now, their overhead included. */
   get usedBytes(): number {
-    return this.#usedBytes + this.#messages * MESSAGE_OVERHEAD_BYTES;
+    return this.#bufferBytes + this.#heapBytes;
   }
 
   get raised(): boolean {
@@ -46,29 +55,54 @@ export class MemoryAccount {
     return () => this.#listeners.delete(listener);
   }
 
-  chargeMessage(bytes: number): void {
-    this.#usedBytes += bytes;
-    this.#messages++;
+  /** A queue or a transaction takes hold of a message. Its bytes are counted once, however many do. */
+  retain(message: Message): void {
+    if (message.references++ > 0) {
+      this.#heapBytes += REFERENCE_BYTES;
+    } else {
+      const { route } = message;
+      if (route.messages++ === 0) this.#heapBytes += ROUTE_BYTES + 2 * route.bytes.length;
+      this.#bufferBytes += message.size;
+      this.#heapBytes += MESSAGE_OVERHEAD_BYTES;
+    }
     if (!this.#raised) this.#check();
   }
 
-  dischargeMessage(bytes: number): void {
-    this.#usedBytes -= bytes;
-    this.#messages--;
+  /** One that took hold of a message lets it go. */
+  release(message: Message): void {
+    if (--message.references > 0) {
+      this.#heapBytes -= REFERENCE_BYTES;
+    } else {
+      const { route } = message;
+      if (--route.messages === 0) this.#heapBytes -= ROUTE_BYTES + 2 * route.bytes.length;
+      this.#bufferBytes -= message.size;
+      this.#heapBytes -= MESSAGE_OVERHEAD_BYTES;
+    }
     if (this.#raised) this.#check();
+  }
+
+  /** A message was delivered and waits for its acknowledgement. */
+  delivered(): void {
+    this.#heapBytes += DELIVERY_BYTES;
+  }
+
+  /** A delivery was settled. */
+  settled(): void {
+    this.#heapBytes -= DELIVERY_BYTES;
   }
 
   /** Bytes that belong to no message yet (a body still arriving): positive to add, negative to give back. */
   adjust(bytes: number): void {
-    this.#usedBytes += bytes;
+    this.#bufferBytes += bytes;
     this.#check();
   }
 
   #check(): void {
+    const used = this.#bufferBytes + this.#heapBytes;
     if (this.#raised) {
-      if (this.usedBytes >= this.limitBytes * CLEAR_SHARE || this.#messages >= this.#maxMessages * CLEAR_SHARE) return;
+      if (used >= this.limitBytes * CLEAR_SHARE || this.#heapBytes >= this.#heapLimitBytes * CLEAR_SHARE) return;
       this.#set(false);
-    } else if (this.usedBytes > this.limitBytes || this.#messages > this.#maxMessages) {
+    } else if (used > this.limitBytes || this.#heapBytes > this.#heapLimitBytes) {
       this.#set(true);
     }
   }

@@ -19,7 +19,7 @@ export class Message implements Routable {
   bodyStart: number;
   readonly bodySize: number;
   /** A large body in the pieces that it arrived in; null when it stands in `bodyBuffer`. */
-  readonly pieces: readonly Buffer[] | null;
+  readonly pieces: Buffer[] | null;
   /** How many queues and unacknowledged deliveries hold it; owned by the queues. */
   references = 0;
   #isolated = false;
@@ -32,7 +32,7 @@ export class Message implements Routable {
     bodyBuffer: Buffer,
     bodyStart: number,
     bodySize: number,
-    pieces: readonly Buffer[] | null,
+    pieces: Buffer[] | null,
   ) {
     this.route = route;
     this.propertiesBuffer = propertiesBuffer;
@@ -63,29 +63,40 @@ export class Message implements Routable {
     return at < 0 ? null : decodeFieldTable(this.propertiesBuffer, at, this.propertiesEnd);
   }
 
+  /** Bytes that `isolate` would copy: none when the message was isolated, or when it is most of what it pins. */
+  get bytesToIsolate(): number {
+    if (this.#isolated) return 0;
+    const bytes = this.propertiesEnd - this.propertiesStart + (this.pieces === null ? this.bodySize : 0);
+    const { propertiesBuffer, bodyBuffer } = this;
+    const pinned = bodyBuffer.length + (propertiesBuffer === bodyBuffer ? 0 : propertiesBuffer.length);
+    return pinned < 2 * bytes ? 0 : bytes;
+  }
+
   /**
    * Copies the bytes out of the received chunk when that chunk is much larger than the message: a message that stays
    * behind must not pin it.
    */
   isolate(slab: RetentionSlab): void {
     if (this.#isolated) return;
+    const bytes = this.bytesToIsolate;
     this.#isolated = true;
-    const propertiesSize = this.propertiesEnd - this.propertiesStart;
-    const bodySize = this.pieces === null ? this.bodySize : 0;
-    const pinned =
-      this.propertiesBuffer === this.bodyBuffer
-        ? this.bodyBuffer.length
-        : this.propertiesBuffer.length + this.bodyBuffer.length;
-    if (pinned < 2 * (propertiesSize + bodySize)) return;
-    const at = slab.reserve(propertiesSize + bodySize);
+    if (this.pieces !== null) isolatePieces(this.pieces);
+    if (bytes === 0) return;
+    const at = slab.reserve(bytes);
+    const propertiesEnd = at + this.propertiesEnd - this.propertiesStart;
     this.propertiesBuffer.copy(slab.buffer, at, this.propertiesStart, this.propertiesEnd);
-    this.propertiesBuffer = slab.buffer;
-    this.propertiesStart = at;
-    this.propertiesEnd = at + propertiesSize;
     if (this.pieces === null) {
-      this.bodyBuffer.copy(slab.buffer, this.propertiesEnd, this.bodyStart, this.bodyStart + bodySize);
+      this.bodyBuffer.copy(slab.buffer, propertiesEnd, this.bodyStart, this.bodyStart + this.bodySize);
     }
-    this.bodyBuffer = slab.buffer;
-    this.bodyStart = this.propertiesEnd;
+    this.propertiesBuffer = this.bodyBuffer = slab.buffer;
+    this.propertiesStart = at;
+    this.propertiesEnd = this.bodyStart = propertiesEnd;
+  }
+}
+
+/** Of a body in pieces it is the first and the last that may stand in a chunk with much else. */
+function isolatePieces(pieces: Buffer[]): void {
+  for (let i = 0; i < pieces.length; i++) {
+    if (pieces[i].buffer.byteLength > 2 * pieces[i].length) pieces[i] = Buffer.from(pieces[i]);
   }
 }

@@ -102,13 +102,26 @@ export class ReadyMessages {
 
   /** Lets go of the received chunks that messages added since the last call still hold. */
   isolate(slab: RetentionSlab): void {
+    if (this.#newBlock === null) return;
+    let bytes = 0;
+    this.#forEachNew((message) => {
+      bytes += message.bytesToIsolate;
+    });
+    slab.begin(bytes);
+    this.#forEachNew((message) => message.isolate(slab));
+    this.#newBlock = null;
+  }
+
+  #forEachNew(each: (message: Message) => void): void {
     let index = this.#newIndex;
     for (let block = this.#newBlock; block !== null; block = block.next) {
       const end = block === this.#tail ? this.#tailIndex : block.messages.length;
-      for (; index < end; index++) block.messages[index]?.isolate(slab);
+      for (; index < end; index++) {
+        const message = block.messages[index];
+        if (message !== undefined) each(message);
+      }
       index = 0;
     }
-    this.#newBlock = null;
   }
 
   /** Removes all messages and gives them to `each`; returns how many there were. */

@@ -11,6 +11,8 @@ export class Route {
   /** Both as AMQP short strings, one after the other: what a delivery repeats. */
   readonly bytes: Buffer;
   readonly hash: number;
+  /** How many messages that the broker holds share it; kept by the memory account. */
+  messages = 0;
   /** The topology version that `target` and `queues` were found at; -1 before. */
   version = -1;
   /** The exchange itself; undefined when there is none of that name. */
@@ -24,6 +26,13 @@ export class Route {
     this.routingKey = decodeString(bytes, exchangeEnd + 1, bytes.length);
     this.bytes = bytes;
     this.hash = hash;
+  }
+
+  /** Lets go of what it led to: messages keep their route, which must not keep deleted queues. */
+  forget(): void {
+    this.version = -1;
+    this.target = undefined;
+    this.queues = null;
   }
 
   /** True when the bytes from `start` to `end` name this route. */
@@ -74,6 +83,7 @@ export class RouteCache {
   #reset(version: number): void {
     this.#version = version;
     if (this.#count === 0) return;
+    for (const route of this.#slots) route?.forget();
     this.#slots = new Array(FEWEST_SLOTS);
     this.#count = 0;
   }
@@ -87,7 +97,10 @@ export class RouteCache {
     const slots = this.#slots;
     const slot = route.hash & (slots.length - 1);
     if (slots[slot] === undefined || slots[slot ^ 1] === undefined) this.#count++;
-    if (slots[slot] !== undefined) slots[slot ^ 1] = slots[slot];
+    if (slots[slot] !== undefined) {
+      slots[slot ^ 1]?.forget();
+      slots[slot ^ 1] = slots[slot];
+    }
     slots[slot] = route;
   }
 

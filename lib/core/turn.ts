@@ -5,6 +5,8 @@ import type { Clock } from './ports.ts';
 export interface TurnTask {
   /** Called once at the end of each turn in which the task was added. */
   endTurn(): void;
+  /** `endTurn` threw: a defect of ours, which must not harm the other tasks. */
+  turnFailed(error: unknown): void;
 }
 
 /** Gathers the tasks of a turn. A task guards itself against being added twice in a turn. */
@@ -24,6 +26,12 @@ export class TurnScheduler {
   #endTurn(): void {
     const tasks = this.#tasks;
     this.#tasks = [];
-    for (const task of tasks) task.endTurn();
+    for (const task of tasks) {
+      try {
+        task.endTurn();
+      } catch (error) {
+        task.turnFailed(error);
+      }
+    }
   }
 }

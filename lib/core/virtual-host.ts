@@ -28,6 +28,8 @@ export interface VirtualHostContext {
   readonly memory: MemoryAccount;
   readonly turn: TurnScheduler;
   readonly slab: RetentionSlab;
+  /** Logs a defect of ours. */
+  readonly defect: (error: unknown) => void;
 }
 
 const EMPTY_ARGUMENTS: FieldTable = new Map();
@@ -60,6 +62,7 @@ export class VirtualHost {
       memory: context.memory,
       turn: context.turn,
       slab: context.slab,
+      defect: context.defect,
       queueUnused: (queue) => this.#removeQueue(queue),
     };
     this.#addPredeclared();

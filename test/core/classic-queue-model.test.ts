@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import t from 'tap';
-import { type Step, sequenceOf, stepOf } from './helper.ts';
+import { type Step, sequenceOf, stepsOf } from './helper.ts';
 import { type Limit, QueueBench, type Settlement } from './queue-bench.ts';
 
 const stepOf = stepsOf<QueueBench>();

@@ -6,7 +6,7 @@ import { MemoryAccount } from '../../lib/core/memory-account.ts';
 import type { Queue, QueueSettings } from '../../lib/core/queue.ts';
 import { RetentionSlab } from '../../lib/core/retention-slab.ts';
 import { TurnScheduler } from '../../lib/core/turn.ts';
-import { bodyText, brokerError, consumerOf, Inbox, messageOf, queueSettings, TestClock } from './helper.ts';
+import { bodyText, brokerError, consumerOf, defect, Inbox, messageOf, queueSettings, TestClock } from './helper.ts';
 
 const CHUNK = { chunkBytes: 65_536 };
 
@@ -19,6 +19,7 @@ function setUp(settings: Partial<QueueSettings> = {}) {
     memory,
     turn: new TurnScheduler(clock),
     slab: new RetentionSlab(),
+    defect,
     queueUnused: (each) => unused.push(each),
   });
   return { clock, memory, queue, unused, inbox: new Inbox() };

@@ -15,12 +15,8 @@ function ringOf(...consumers: Consumer[]): ConsumerRing {
 
 function join(ring: ConsumerRing, consumer: Consumer): void {
   consumer.host = {
-    consumerReady: () => {
-      ring.ready++;
-    },
-    consumerBlocked: () => {
-      ring.ready--;
-    },
+    consumerReady: (each) => ring.markReady(each),
+    consumerBlocked: (each) => ring.markBlocked(each),
   };
   ring.add(consumer);
 }
@@ -44,7 +40,7 @@ t.test('equals take turns', async (t) => {
   b.block(BLOCKED_BY_OUTPUT);
   t.equal(turns(ring, 4), 'caca');
   b.unblock(BLOCKED_BY_OUTPUT);
-  t.equal(turns(ring, 3), 'bca');
+  t.equal(turns(ring, 3), 'cab', 'who becomes ready is the last in turn');
 });
 
 t.test('a higher priority goes first while it is ready', async (t) => {
@@ -56,10 +52,6 @@ t.test('a higher priority goes first while it is ready', async (t) => {
   t.equal(turns(ring, 3), 'mnm');
   high.unblock(BLOCKED_BY_OUTPUT);
   t.equal(turns(ring, 1), 'h');
-  t.same(
-    [...ring].map(({ tag }) => tag),
-    ['h', 'm', 'n', 'l'],
-  );
 });
 
 t.test('nobody gets a turn when nobody is ready', async (t) => {

@@ -86,6 +86,11 @@ export function queueSettings(options: Partial<QueueSettings> = {}): QueueSettin
   return { name: 'q', durable: false, autoDelete: false, owner: null, arguments: table(), ...options };
 }
 
+/** Where a defect of ours goes: it fails the test. */
+export function defect(error: unknown): void {
+  throw error;
+}
+
 export function ownerOf(): Owner {
   return { ownedQueues: new Set() };
 }

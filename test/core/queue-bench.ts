@@ -4,12 +4,12 @@ import assert from 'node:assert/strict';
 import type { FieldTable } from '../../codec/field-table.ts';
 import { ClassicQueue } from '../../lib/core/classic-queue.ts';
 import { BLOCKED_BY_OUTPUT, type Consumer } from '../../lib/core/consumer.ts';
-import { MESSAGE_OVERHEAD_BYTES, MemoryAccount } from '../../lib/core/memory-account.ts';
+import { MemoryAccount } from '../../lib/core/memory-account.ts';
 import type { Message } from '../../lib/core/message.ts';
 import type { DeliverySink } from '../../lib/core/ports.ts';
 import { RetentionSlab } from '../../lib/core/retention-slab.ts';
 import { TurnScheduler } from '../../lib/core/turn.ts';
-import { bodyText, consumerOf, messageOf, queueSettings, TestClock, table } from './helper.ts';
+import { bodyText, consumerOf, defect, messageOf, queueSettings, TestClock, table } from './helper.ts';
 
 interface Entry {
   readonly message: Message;
@@ -140,6 +140,19 @@ class Side implements DeliverySink {
   }
 }
 
+const MESSAGE_COST = costOf((account) => {
+  const message = messageOf('');
+  account.retain(message);
+  account.adjust(-message.size);
+});
+const REFERENCE_COST = costOf((account) => {
+  const message = messageOf('');
+  account.retain(message);
+  account.retain(message);
+  account.adjust(-message.size - MESSAGE_COST);
+});
+const DELIVERY_COST = costOf((account) => account.delivered());
+
 /** Two queues that share messages, a memory account and a turn. */
 export class QueueBench {
   readonly #clock = new TestClock();
@@ -154,6 +167,7 @@ export class QueueBench {
       memory: this.memory,
       turn: new TurnScheduler(this.#clock),
       slab: new RetentionSlab(),
+      defect,
       queueUnused: () => assert.fail('the queues are not auto-delete'),
     };
     this.sides = [null, limit].map((each) => {
@@ -198,15 +212,28 @@ export class QueueBench {
   }
 
   check(): void {
-    const inQueues = new Set<Message>();
-    for (const side of this.sides) {
-      side.check();
-      for (const { message } of [...side.ready, ...side.held]) inQueues.add(message);
-    }
-    let bytes = 0;
-    for (const message of inQueues) bytes += message.size + MESSAGE_OVERHEAD_BYTES;
-    assert.equal(this.memory.usedBytes, bytes);
+    for (const side of this.sides) side.check();
+    assert.equal(this.memory.usedBytes, this.#costs());
   }
+
+  /** What the messages and deliveries that are held now cost, whatever was before. */
+  #costs(): number {
+    const holders = new Map<Message, number>();
+    let bytes = 0;
+    for (const { ready, held } of this.sides) {
+      for (const { message } of [...ready, ...held]) holders.set(message, (holders.get(message) ?? 0) + 1);
+      bytes += held.length * DELIVERY_COST;
+    }
+    for (const [{ size }, count] of holders) bytes += size + MESSAGE_COST + (count - 1) * REFERENCE_COST;
+    return bytes;
+  }
+}
+
+/** What something costs by itself. Each message of the bench has a route of its own, to the same queue. */
+function costOf(charge: (account: MemoryAccount) => void): number {
+  const account = new MemoryAccount(2 ** 40, 2 ** 40);
+  charge(account);
+  return account.usedBytes;
 }
 
 function argumentsOf(limit: Limit | null): FieldTable {

@@ -6,7 +6,7 @@ import type { Queue } from '../../lib/core/queue.ts';
 import { createQueue } from '../../lib/core/queue-types.ts';
 import { RetentionSlab } from '../../lib/core/retention-slab.ts';
 import { TurnScheduler } from '../../lib/core/turn.ts';
-import { brokerError, queueSettings, TestClock, table } from './helper.ts';
+import { brokerError, defect, queueSettings, TestClock, table } from './helper.ts';
 
 function create(fields: Record<string, FieldValue | string>): Queue {
   return createQueue(queueSettings({ arguments: table(fields) }), {
@@ -14,6 +14,7 @@ function create(fields: Record<string, FieldValue | string>): Queue {
     memory: new MemoryAccount(1000, 1000),
     turn: new TurnScheduler(new TestClock()),
     slab: new RetentionSlab(),
+    defect,
     queueUnused: () => undefined,
   });
 }

@@ -6,7 +6,7 @@ import { Message } from '../../lib/core/message.ts';
 import { ReadyMessages } from '../../lib/core/ready-messages.ts';
 import { RetentionSlab } from '../../lib/core/retention-slab.ts';
 import { RouteCache } from '../../lib/core/route.ts';
-import { type Step, sequenceOf, stepOf } from './helper.ts';
+import { type Step, sequenceOf, stepsOf } from './helper.ts';
 
 interface Entry {
   readonly message: Message;

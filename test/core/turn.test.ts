@@ -1,13 +1,35 @@
 // Work at the end of the turn.
 import t from 'tap';
-import { TurnScheduler } from '../../lib/core/turn.ts';
+import { TurnScheduler, type TurnTask } from '../../lib/core/turn.ts';
 import { TestClock } from './helper.ts';
+
+function task(endTurn: () => unknown, failures: unknown[] = []): TurnTask {
+  return { endTurn, turnFailed: (error) => failures.push(error) };
+}
+
+t.test('a task that fails hears of it, and the others run', async (t) => {
+  const clock = new TestClock();
+  const turn = new TurnScheduler(clock);
+  const failures: unknown[] = [];
+  const ran: string[] = [];
+  const defect = new Error('a defect');
+  turn.add(
+    task(() => {
+      throw defect;
+    }, failures),
+  );
+  turn.add(task(() => ran.push('other'), failures));
+  clock.endTurn();
+  t.same(ran, ['other']);
+  t.equal(failures[0], defect);
+  t.equal(failures.length, 1);
+});
 
 t.test('tasks run once, in order, at the end of the turn in which they were added', async (t) => {
   const clock = new TestClock();
   const turn = new TurnScheduler(clock);
   const ran: string[] = [];
-  for (const name of ['a', 'b']) turn.add({ endTurn: () => ran.push(name) });
+  for (const name of ['a', 'b']) turn.add(task(() => ran.push(name)));
   t.same(ran, []);
   t.equal(clock.pendingTasks, 1, 'the clock is asked once');
   clock.endTurn();
@@ -19,13 +41,13 @@ t.test('a task that is added while a turn ends runs at the end of the next', asy
   const clock = new TestClock();
   const turn = new TurnScheduler(clock);
   const ran: string[] = [];
-  const again = { endTurn: () => ran.push('again') };
-  turn.add({
-    endTurn: () => {
+  const again = task(() => ran.push('again'));
+  turn.add(
+    task(() => {
       ran.push('first');
       turn.add(again);
-    },
-  });
+    }),
+  );
   clock.endTurn();
   t.same(ran, ['first']);
   clock.endTurn();
@@ -35,7 +57,7 @@ t.test('a task that is added while a turn ends runs at the end of the next', asy
 t.test('nothing to do asks nothing of the clock', async (t) => {
   const clock = new TestClock();
   const turn = new TurnScheduler(clock);
-  turn.add({ endTurn: () => undefined });
+  turn.add(task(() => undefined));
   clock.endTurn();
   t.equal(clock.pendingTasks, 0);
 });

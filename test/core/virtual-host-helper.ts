@@ -5,7 +5,7 @@ import { MemoryAccount } from '../../lib/core/memory-account.ts';
 import { RetentionSlab } from '../../lib/core/retention-slab.ts';
 import { TurnScheduler } from '../../lib/core/turn.ts';
 import { type BindingRequest, VirtualHost } from '../../lib/core/virtual-host.ts';
-import { type MessageOptions, messageOf, TestClock, table } from './helper.ts';
+import { defect, type MessageOptions, messageOf, TestClock, table } from './helper.ts';
 
 export function createVirtualHost(): VirtualHost {
   return new VirtualHost('/', {
@@ -13,6 +13,7 @@ export function createVirtualHost(): VirtualHost {
     memory: new MemoryAccount(2 ** 40, 2 ** 40),
     turn: new TurnScheduler(new TestClock()),
     slab: new RetentionSlab(),
+    defect,
   });
 }
 

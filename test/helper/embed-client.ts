@@ -8,6 +8,7 @@ import type { Test } from 'tap';
 import {
   basicPublish,
   bytes,
+  channelClose,
   channelOpen,
   connectionCloseOk,
   connectionOpen,
@@ -109,6 +110,10 @@ export class EmbedClient {
   async openChannel(channel = 1): Promise<this> {
     await this.call(channel, 20, 11, channelOpen(channel));
     return this;
+  }
+
+  async closeChannel(channel: number): Promise<void> {
+    await this.call(channel, 20, 41, channelClose(channel));
   }
 
   /** Gives bytes to the stream; false when it wants a rest, as stream.write. */
@@ -267,6 +272,15 @@ export function numberedMessages(
 /** Resolves when `condition` holds, looked at on every turn of the event loop. For what no event tells. */
 export async function turnsUntil(condition: () => boolean): Promise<void> {
   while (!condition()) await new Promise((resolve) => setImmediate(resolve));
+}
+
+/** Resolves when the broker does not read from the client: its stream gave nothing away for many turns of the event loop. */
+export async function heldUp({ stream }: EmbedClient): Promise<void> {
+  for (let [turns, before] = [0, -1]; turns < 500; turns++) {
+    if (stream.writableLength !== before) turns = 0;
+    before = stream.writableLength;
+    await new Promise((resolve) => setImmediate(resolve));
+  }
 }
 
 /** Counts messages, checks that they come in order, each once, and tells when enough are there. */

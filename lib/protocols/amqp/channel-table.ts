@@ -55,11 +55,15 @@ export class ChannelTable {
     for (const { deliveries } of this.#channels.values()) deliveries.pause();
   }
 
-  /** Another channel is the first each time, so that one with an endless backlog can't keep the others from theirs. */
+  /**
+   * Another channel is the first each time, so that one with an endless backlog can't keep the others from theirs. When the
+   * connection has no room again meanwhile, the rest stay paused.
+   */
   resume(): void {
     const channels = [...this.#channels.values()];
     const first = this.#firstToResume++ % Math.max(1, channels.length);
-    for (let i = 0; i < channels.length; i++) channels[(first + i) % channels.length].deliveries.resume();
+    for (let i = 0; i < channels.length && !this.#host.congested; i++)
+      channels[(first + i) % channels.length].deliveries.resume();
   }
 
   /** Sends every confirm that is due. */

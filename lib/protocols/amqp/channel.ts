@@ -51,6 +51,7 @@ export class Channel {
   }
 
   onBody(buffer: Buffer, start: number, end: number, last: boolean): void {
+    this.host.publishing();
     if (this.publisher.content.body(buffer, start, end, last)) this.#publish();
   }
 

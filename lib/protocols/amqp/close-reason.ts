@@ -1,4 +1,4 @@
-// Why connections end. Each end has exactly one reason; it is logged once and counted.
+// Why connections end, and how long that may take. Each end has exactly one reason; it is logged once and counted.
 
 export const CLOSE_REASONS = [
   /** The client said connection.close. */
@@ -25,9 +25,14 @@ export const CLOSE_REASONS = [
 
 export type CloseReason = (typeof CLOSE_REASONS)[number];
 
-/** The reasons that are worth a warning in the log. */
+/** The reasons that are no cause for a warning in the log. */
 const QUIET: ReadonlySet<CloseReason> = new Set(['client-close', 'forced', 'shutdown']);
 
 export function isQuiet(reason: CloseReason): boolean {
   return QUIET.has(reason);
 }
+
+/** How long a peer that must answer connection.close, or close its socket, may take. */
+export const CLOSE_TIMEOUT_MS = 30_000;
+/** The same for a peer whose frames can't be read any more, or that may not log in. */
+export const DEAF_CLOSE_TIMEOUT_MS = 3_000;

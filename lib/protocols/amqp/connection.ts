@@ -18,21 +18,18 @@ import { AmqpError, type CloseNotice, toCloseNotice } from './amqp-error.ts';
 import type { Channel } from './channel.ts';
 import type { ChannelHost, Session } from './channel-host.ts';
 import { ChannelTable } from './channel-table.ts';
-import { type CloseReason, isQuiet } from './close-reason.ts';
+import { CLOSE_TIMEOUT_MS, type CloseReason, DEAF_CLOSE_TIMEOUT_MS, isQuiet } from './close-reason.ts';
 import { Handshake, HandshakeError } from './handshake.ts';
-import { Heartbeat } from './heartbeat.ts';
-import { InputGate } from './input-gate.ts';
+import { HELD_BY_OUTPUT, Input } from './input.ts';
+import { Liveness } from './liveness.ts';
 import { OutputBuffer } from './output-buffer.ts';
 import { ProtocolHeaderReader } from './protocol-header.ts';
 import { PublisherBlock } from './publisher-block.ts';
-import { HELD_BY_OUTPUT, Reading } from './reading.ts';
 
-/** How long a peer that must answer connection.close, or close its socket, may take. */
-const CLOSE_TIMEOUT_MS = 30_000;
-/** The same for a peer whose frames can't be read any more. */
-const DEAF_CLOSE_TIMEOUT_MS = 3_000;
 /** More bytes than this waiting for the client, and it is not read from. Deliveries alone stop far below. */
 const UNREAD_BYTES = 4 * 1024 * 1024;
+
+const DEFECT = 'a defect of the broker: the connection is closed';
 
 /**
  * header: awaiting the protocol header. handshake: awaiting the next step. open: in use. closing: connection.close or close-ok
@@ -50,14 +47,13 @@ export class Connection implements FrameSink, ChannelHost, TurnTask {
   readonly #context: AmqpContext;
   readonly #host: ConnectionHost;
   readonly #parser: FrameParser;
-  readonly #input: InputGate;
-  readonly #reading: Reading;
+  readonly #input: Input;
   readonly #handshake: Handshake;
   readonly #channels = new ChannelTable(this);
   #state: State = 'header';
   #reason: CloseReason | undefined;
   #header: ProtocolHeaderReader | undefined = new ProtocolHeaderReader();
-  #heartbeat: Heartbeat;
+  readonly #liveness: Liveness;
   /** When the peer must have done what is awaited of it; undefined when nothing is. */
   #deadline: number | undefined;
   #inTurn = false;
@@ -79,15 +75,13 @@ export class Connection implements FrameSink, ChannelHost, TurnTask {
     this.logger = context.logger.child({ connection: this.name });
     this.output = new OutputBuffer(stream, host.pool, reusableWrites);
     this.#parser = new FrameParser(this, FRAME_MIN_SIZE);
-    this.#reading = new Reading(stream);
-    this.#input = new InputGate(host.pool, (chunk) => this.#take(chunk));
+    this.#input = new Input(stream, host.pool, (chunk) => this.#take(chunk));
     this.#handshake = new Handshake(context, peer.remoteAddress);
-    this.#heartbeat = new Heartbeat(0, 0);
+    this.#liveness = new Liveness(stream, this.#input, this.output);
     this.#deadline = context.clock.now() + context.handshakeTimeoutMs;
-    stream.on('data', (chunk: Buffer) => this.#receive(chunk));
     stream.on('drain', () => this.#drained());
     stream.on('error', (error: Error) => this.#streamFailed(error));
-    stream.on('end', () => stream.end());
+    stream.on('end', () => this.end('socket-closed'));
     stream.on('close', () => this.end('socket-closed'));
   }
 
@@ -118,6 +112,7 @@ export class Connection implements FrameSink, ChannelHost, TurnTask {
 
   publishing(): void {
     this.#block?.publishing();
+    if (this.#input.held) this.#parser.hold();
   }
 
   channelClosed(channel: Channel): void {
@@ -136,6 +131,11 @@ export class Connection implements FrameSink, ChannelHost, TurnTask {
     this.#inTurn = false;
     if (this.output.congested) this.#congest();
     else this.#relax();
+  }
+
+  turnFailed(error: unknown): void {
+    this.#inTurn = false;
+    this.#fail(error, 0, 0);
   }
 
   // Frames
@@ -182,7 +182,7 @@ export class Connection implements FrameSink, ChannelHost, TurnTask {
   }
 
   onHeartbeat(): void {
-    // Any byte counts as a sign of life; see `#receive`.
+    // Any byte counts as a sign of life; see `Input`.
   }
 
   // What the listener asks
@@ -193,12 +193,11 @@ export class Connection implements FrameSink, ChannelHost, TurnTask {
       this.end(this.#reason ?? 'handshake-timeout');
       return;
     }
-    const beat = this.#heartbeat.tick(now, this.output.bytesWritten, !this.#reading.held);
+    const beat = this.#liveness.tick(now);
     if (beat === 'dead') this.end('heartbeat-timeout');
-    else if (beat === 'send' && !this.#stream.writableNeedDrain) {
-      this.output.write(HEARTBEAT_FRAME);
-      this.wrote();
-    }
+    if (beat !== 'send') return;
+    this.output.write(HEARTBEAT_FRAME);
+    this.wrote();
   }
 
   /** Closes with connection.close 320 and a text; the peer has some time to answer. */
@@ -214,34 +213,28 @@ export class Connection implements FrameSink, ChannelHost, TurnTask {
 
   // Receiving
 
-  #receive(chunk: Buffer): void {
-    this.#heartbeat.received = true;
-    this.#input.receive(chunk);
-  }
-
-  #take(chunk: Buffer): void {
-    if (this.#header !== undefined) {
-      this.#takeHeader(this.#header, chunk);
-      return;
-    }
-    if (this.#state === 'closed') return;
-    if (this.#state === 'deaf') return;
+  /** Takes a chunk and returns how much of it: not all when the input is held meanwhile. */
+  #take(chunk: Buffer): number {
+    if (this.#header !== undefined) return this.#takeHeader(this.#header, chunk);
+    if (this.#state === 'closed' || this.#state === 'deaf') return chunk.length;
     try {
-      this.#parser.push(chunk);
+      return this.#parser.push(chunk);
     } catch (error) {
       this.#fail(error, 0, 0);
       if (this.#state === 'closing') this.#goDeaf();
+      return chunk.length;
     }
   }
 
   #goDeaf(): void {
     this.#state = 'deaf';
+    this.#parser.stop();
     this.#deadline = this.#context.clock.now() + DEAF_CLOSE_TIMEOUT_MS;
   }
 
-  #takeHeader(header: ProtocolHeaderReader, chunk: Buffer): void {
+  #takeHeader(header: ProtocolHeaderReader, chunk: Buffer): number {
     const rest = header.take(chunk);
-    if (rest === 'incomplete') return;
+    if (rest === 'incomplete') return chunk.length;
     this.#header = undefined;
     if (rest === 'wrong') {
       this.output.write(PROTOCOL_HEADER);
@@ -249,11 +242,11 @@ export class Connection implements FrameSink, ChannelHost, TurnTask {
       this.#reason = 'bad-protocol-header';
       this.#goDeaf();
       this.#stream.end();
-      return;
+      return chunk.length;
     }
     this.#state = 'handshake';
     this.send(0, this.#handshake.start());
-    if (rest.length > 0) this.#take(rest);
+    return chunk.length - rest.length;
   }
 
   #controlMethod(method: Method): void {
@@ -275,12 +268,12 @@ export class Connection implements FrameSink, ChannelHost, TurnTask {
     if (answer !== undefined) this.send(0, answer);
     if (method.id === methods.CONNECTION_TUNE_OK) {
       this.#parser.frameMax = handshake.frameMax;
-      this.#heartbeat = new Heartbeat(handshake.heartbeatSeconds, this.#context.clock.now());
+      this.#liveness.start(handshake.heartbeatSeconds, this.#context.clock.now());
     }
     if (handshake.step !== 'done') return;
     this.#state = 'open';
     this.#deadline = undefined;
-    this.#block = new PublisherBlock(this.#reading, this);
+    this.#block = new PublisherBlock(this.#input, this);
     const { user, virtualHost } = this.session;
     this.logger.info({ user: user.name, vhost: virtualHost.name, mechanism: handshake.mechanism }, 'connection opened');
   }
@@ -293,14 +286,17 @@ export class Connection implements FrameSink, ChannelHost, TurnTask {
 
   #congest(): void {
     // A client that does not read its answers gets to ask no more until it does.
-    if (this.#stream.writableLength > UNREAD_BYTES) this.#reading.hold(HELD_BY_OUTPUT);
+    if (this.#stream.writableLength > UNREAD_BYTES) {
+      this.#input.hold(HELD_BY_OUTPUT);
+      this.#parser.hold();
+    }
     if (this.congested) return;
     this.congested = true;
     this.#channels.pause();
   }
 
   #relax(): void {
-    this.#reading.release(HELD_BY_OUTPUT);
+    this.#input.release(HELD_BY_OUTPUT);
     if (!this.congested) return;
     this.congested = false;
     this.#channels.resume();
@@ -326,7 +322,7 @@ export class Connection implements FrameSink, ChannelHost, TurnTask {
       return;
     }
     if (notice === undefined) {
-      this.logger.error({ err: thrown, channel: number }, 'a defect of the broker: the connection is closed');
+      this.logger.error({ err: thrown, channel: number }, DEFECT);
       this.#close('internal-error', { replyCode: INTERNAL_ERROR, message: '', methodId: 0 });
       return;
     }
@@ -346,10 +342,7 @@ export class Connection implements FrameSink, ChannelHost, TurnTask {
     if (this.#state === 'closing' || this.#state === 'deaf' || this.#state === 'closed') return;
     const text = replyText(replyCode, message);
     if (!isQuiet(reason)) this.logger.warn({ reason }, `connection closed: ${text}`);
-    this.#channels.flushConfirms();
-    this.#reason = reason;
-    this.#awaitEnd(timeoutMs);
-    this.#release();
+    this.#awaitEnd(reason, timeoutMs);
     this.send(0, {
       id: methods.CONNECTION_CLOSE,
       replyCode,
@@ -360,18 +353,19 @@ export class Connection implements FrameSink, ChannelHost, TurnTask {
   }
 
   #closedByClient(): void {
-    this.#channels.flushConfirms();
-    this.#reason = 'client-close';
-    this.#awaitEnd(CLOSE_TIMEOUT_MS);
-    this.#release();
+    this.#awaitEnd('client-close', CLOSE_TIMEOUT_MS);
     this.send(0, { id: methods.CONNECTION_CLOSE_OK });
   }
 
-  #awaitEnd(timeoutMs: number): void {
+  /** Nothing is done for the client any more; it has some time to answer or to close its socket. */
+  #awaitEnd(reason: CloseReason, timeoutMs: number): void {
+    this.#channels.flushConfirms();
+    this.#reason = reason;
     this.#state = 'closing';
     const { heartbeatSeconds } = this.#handshake;
     const patienceMs = heartbeatSeconds > 0 ? Math.min(heartbeatSeconds * 1000, timeoutMs) : timeoutMs;
     this.#deadline = this.#context.clock.now() + patienceMs;
+    this.#release();
   }
 
   /** Gives back everything that the connection holds in the broker. */
@@ -386,18 +380,21 @@ export class Connection implements FrameSink, ChannelHost, TurnTask {
     this.end(this.#reason ?? 'socket-error');
   }
 
-  /** The very end, whatever led to it: the stream goes, without another word. Nothing happens the second time. */
+  /** The very end, whatever led to it: the stream goes, with what was written so far. Nothing happens the second time. */
   end(reason: CloseReason): void {
     if (this.#state === 'closed') return;
     const wasOpen = this.#state === 'open';
     this.#reason ??= reason;
-    if (!this.#stream.destroyed) this.output.endTurn();
     this.#state = 'closed';
-    if (wasOpen) this.#release();
+    this.#parser.stop();
+    try {
+      if (!this.#stream.destroyed) this.output.endTurn();
+      if (wasOpen) this.#release();
+    } catch (error) {
+      this.logger.error({ err: error }, DEFECT);
+    }
     this.#stream.destroy();
     this.#host.connectionEnded(this, this.#reason);
-    const fields = { reason: this.#reason };
-    if (isQuiet(this.#reason)) this.logger.info(fields, 'connection ended');
-    else this.logger.warn(fields, 'connection ended');
+    this.logger[isQuiet(this.#reason) ? 'info' : 'warn']({ reason: this.#reason }, 'connection ended');
   }
 }

@@ -111,10 +111,13 @@ export class ContentAssembler {
     this.forget();
   }
 
-  /** Lets go of the buffers of the last content. */
+  /** Lets go of the last content. What its queues made of it is charged by now: the alarm does not flicker in between. */
   forget(): void {
     this.propertiesBuffer = this.bodyBuffer = NO_BYTES;
     this.pieces = null;
+    if (this.#charged === 0) return;
+    this.#memory.adjust(-this.#charged);
+    this.#charged = 0;
   }
 
   #finish(): void {
@@ -122,23 +125,21 @@ export class ContentAssembler {
     if (this.#gather !== null && this.#gathered > 0) this.pieces?.push(this.#gather.subarray(0, this.#gathered));
     this.#gather = null;
     this.#gathered = 0;
-    if (this.#charged === 0) return;
-    this.#memory.adjust(-this.#charged);
-    this.#charged = 0;
   }
 
   #add(buffer: Buffer, start: number, end: number): void {
     const size = end - start;
-    this.#charged += size;
-    this.#memory.adjust(size);
+    if (this.#charged === 0) this.#keepProperties();
     if (this.bodySize <= CONTIGUOUS_BYTES) {
       if (this.#received === 0) {
+        this.#charge(this.bodySize);
         this.bodyBuffer = Buffer.allocUnsafeSlow(this.bodySize);
         this.bodyStart = 0;
       }
       buffer.copy(this.bodyBuffer, this.#received, start, end);
       return;
     }
+    this.#charge(size);
     this.pieces ??= [];
     if (size >= SMALL_PIECE_BYTES) {
       this.#closeGather(this.pieces);
@@ -151,6 +152,19 @@ export class ContentAssembler {
     }
     buffer.copy(this.#gather, this.#gathered, start, end);
     this.#gathered += size;
+  }
+
+  #charge(bytes: number): void {
+    this.#charged += bytes;
+    this.#memory.adjust(bytes);
+  }
+
+  /** The body takes its time: until it is there, the properties must not pin the chunk that they came in. */
+  #keepProperties(): void {
+    const { propertiesBuffer, propertiesStart, propertiesEnd } = this;
+    this.propertiesBuffer = Buffer.from(propertiesBuffer.subarray(propertiesStart, propertiesEnd));
+    this.propertiesStart = 0;
+    this.propertiesEnd = propertiesEnd - propertiesStart;
   }
 
   #closeGather(pieces: Buffer[]): void {

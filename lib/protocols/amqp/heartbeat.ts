@@ -6,8 +6,6 @@ export class Heartbeat {
   #lastReceivedAt: number;
   #lastSentAt: number;
   #bytesWritten = 0;
-  /** Set whenever bytes came in; the tick takes it. */
-  received = false;
 
   /** @param intervalSeconds as negotiated; 0 is off */
   constructor(intervalSeconds: number, now: number) {
@@ -18,12 +16,11 @@ export class Heartbeat {
 
   /**
    * @param bytesWritten all bytes given to the stream so far
-   * @param listening false while the connection is not read from: the peer can't be heard then
+   * @param alive whether the peer gave a sign of life since the last tick
    */
-  tick(now: number, bytesWritten: number, listening: boolean): 'nothing' | 'send' | 'dead' {
+  tick(now: number, bytesWritten: number, alive: boolean): 'nothing' | 'send' | 'dead' {
     if (this.#intervalMs === 0) return 'nothing';
-    if (this.received || !listening) {
-      this.received = false;
+    if (alive) {
       this.#lastReceivedAt = now;
     } else if (now - this.#lastReceivedAt > 2 * this.#intervalMs) {
       return 'dead';

@@ -124,10 +124,13 @@ export class OutputBuffer {
   #give(parts: readonly Buffer[]): void {
     const stream = this.#stream;
     this.#pool.writing = true;
-    if (parts.length > 1) stream.cork();
-    for (const part of parts) stream.write(part);
-    if (parts.length > 1) stream.uncork();
-    this.#pool.writing = false;
+    try {
+      if (parts.length > 1) stream.cork();
+      for (const part of parts) stream.write(part);
+      if (parts.length > 1) stream.uncork();
+    } finally {
+      this.#pool.writing = false;
+    }
   }
 
   #count(bytes: number, referenced: number): void {

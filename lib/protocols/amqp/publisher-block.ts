@@ -3,20 +3,20 @@
 import { CONNECTION_BLOCKED, CONNECTION_UNBLOCKED } from '../../../codec/generated/methods.ts';
 import type { MemoryAccount } from '../../core/memory-account.ts';
 import type { ChannelHost } from './channel-host.ts';
-import { HELD_BY_ALARM, type Reading } from './reading.ts';
+import { HELD_BY_ALARM, type Input } from './input.ts';
 
 const REASON = 'low on memory';
 
 export class PublisherBlock {
-  readonly #reading: Reading;
+  readonly #input: Input;
   readonly #memory: MemoryAccount;
   readonly #host: ChannelHost;
   readonly #tellsClient: boolean;
   readonly #unwatch: () => void;
   #blocked = false;
 
-  constructor(reading: Reading, host: ChannelHost) {
-    this.#reading = reading;
+  constructor(input: Input, host: ChannelHost) {
+    this.#input = input;
     this.#memory = host.session.memory;
     this.#host = host;
     this.#tellsClient = host.session.wantsBlockedNotify;
@@ -29,7 +29,7 @@ export class PublisherBlock {
   publishing(): void {
     if (!this.#memory.raised || this.#blocked) return;
     this.#blocked = true;
-    this.#reading.hold(HELD_BY_ALARM);
+    this.#input.hold(HELD_BY_ALARM);
     if (this.#tellsClient) this.#host.send(0, { id: CONNECTION_BLOCKED, reason: REASON });
     this.#host.logger.warn({ reason: REASON }, 'publisher blocked');
   }
@@ -38,13 +38,13 @@ export class PublisherBlock {
   end(): void {
     this.#unwatch();
     this.#blocked = false;
-    this.#reading.release(HELD_BY_ALARM);
+    this.#input.release(HELD_BY_ALARM);
   }
 
   #lift(): void {
     if (!this.#blocked) return;
     this.#blocked = false;
-    this.#reading.release(HELD_BY_ALARM);
+    this.#input.release(HELD_BY_ALARM);
     if (this.#tellsClient) this.#host.send(0, { id: CONNECTION_UNBLOCKED });
     this.#host.logger.info({}, 'publisher unblocked');
   }

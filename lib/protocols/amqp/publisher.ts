@@ -146,7 +146,7 @@ export class Publisher implements ConfirmSink {
   }
 
   refuse(tag: number): void {
-    this.#host.send(this.#channel.number, { id: BASIC_NACK, deliveryTag: tag, multiple: false, requeue: false });
+    this.#host.send(this.#channel.number, { id: BASIC_NACK, deliveryTag: tag, multiple: false, requeue: true });
   }
 
   #confirmation(confirms: PublisherConfirms, tag: number, queues: number): Confirmation {

@@ -25,7 +25,7 @@ export class Transaction {
 
   hold(publish: HeldPublish): void {
     this.#publishes.push(publish);
-    this.#memory.chargeMessage(publish.message.size);
+    this.#memory.retain(publish.message);
   }
 
   /** All deliveries that the transaction would settle. */
@@ -34,7 +34,7 @@ export class Transaction {
   }
 
   clear(): void {
-    for (const { message } of this.#publishes) this.#memory.dischargeMessage(message.size);
+    for (const { message } of this.#publishes) this.#memory.release(message);
     this.#publishes.length = 0;
     this.settlements.length = 0;
   }

@@ -32,7 +32,11 @@ export class UnackedDeliveries {
   #ringCount = 0;
   /** Old entries that would keep the ring large, in order of their tags. */
   readonly #stragglers = new Map<number, UnackedDelivery>();
+  /** Every straggler's tag is below this, and no tag in the ring is. */
+  #stragglersEnd = 0;
+  /** Every delivery below the first tag is isolated; those below the second are at the next call of `isolate`. */
   #isolatedTo = 1;
+  #isolateNext = 1;
 
   get size(): number {
     return this.#ringCount + this.#stragglers.size;
@@ -94,22 +98,47 @@ export class UnackedDeliveries {
 
   /** Puts deliveries back that were taken out, whatever is here now. */
   restore(deliveries: readonly UnackedDelivery[]): void {
-    const all = [...this.takeAll(), ...deliveries].sort((a, b) => a.tag - b.tag);
-    for (const delivery of all) this.add(delivery);
+    const elsewhere = deliveries.filter((delivery) => !this.#putBack(delivery));
+    if (elsewhere.length === 0) return;
+    const stragglers = [...this.#stragglers.values(), ...elsewhere].sort((a, b) => a.tag - b.tag);
+    this.#stragglers.clear();
+    for (const delivery of stragglers) this.#addStraggler(delivery);
   }
 
   /** Lets go of the received chunks that deliveries held at the last call still hold: they have stayed behind. */
   isolate(slab: RetentionSlab): void {
-    const end = this.#isolatedTo;
-    this.#isolatedTo = this.#end;
-    for (const { message } of this.#stragglers.values()) message.isolate(slab);
+    const start = Math.max(this.#first, this.#isolatedTo);
+    const end = this.#isolateNext;
+    this.#isolatedTo = end;
+    this.#isolateNext = this.#end;
     const mask = this.#ring.length - 1;
-    for (let at = this.#first; at < end; at++) this.#ring[at & mask]?.message.isolate(slab);
+    const late: Message[] = [];
+    for (let at = start; at < end; at++) {
+      const delivery = this.#ring[at & mask];
+      if (delivery !== undefined) late.push(delivery.message);
+    }
+    slab.begin(late.reduce((bytes, message) => bytes + message.bytesToIsolate, 0));
+    for (const message of late) message.isolate(slab);
+  }
+
+  /** Puts a delivery back into the ring; false when its place is not there any more. */
+  #putBack(delivery: UnackedDelivery): boolean {
+    const { tag } = delivery;
+    if (this.#end - tag > this.#ring.length || tag < this.#stragglersEnd) return false;
+    if (this.#ringCount === 0 || tag < this.#first) this.#first = tag;
+    this.#ring[tag & (this.#ring.length - 1)] = delivery;
+    this.#ringCount++;
+    return true;
   }
 
   #inRing(tag: number): UnackedDelivery | undefined {
     if (tag < this.#first || tag >= this.#end || this.#ringCount === 0) return undefined;
     return this.#ring[tag & (this.#ring.length - 1)];
+  }
+
+  #addStraggler(delivery: UnackedDelivery): void {
+    this.#stragglers.set(delivery.tag, delivery);
+    this.#stragglersEnd = delivery.tag + 1;
   }
 
   #takeStraggler(tag: number): UnackedDelivery | undefined {
@@ -139,7 +168,7 @@ export class UnackedDeliveries {
     for (let at = this.#first; at < this.#end; at++) {
       const delivery = old[at & mask];
       if (delivery === undefined) continue;
-      if (sparse) this.#stragglers.set(at, delivery);
+      if (sparse) this.#addStraggler(delivery);
       else ring[at & (capacity - 1)] = delivery;
     }
     this.#ring = ring;

@@ -109,6 +109,7 @@ export function qos(channel: Channel, method: BasicQos): void {
 
 function settle(channel: Channel, tag: number, multiple: boolean, settlement: Settlement): void {
   const deliveries = channel.deliveries.claim(tag, multiple);
+  if (deliveries.length === 0) return;
   if (channel.transaction === null) channel.deliveries.settle(deliveries, settlement);
   else channel.transaction.settlements.push({ deliveries, settlement });
 }

@@ -1,0 +1,90 @@
+// What a connection reads: chunks in order, one at a time, never in the middle of something else, and none while a reason
+// holds them back; the peer's TCP then does the rest. It knows no frames.
+import type { Duplex } from 'node:stream';
+
+/** Reasons not to read, as bits. */
+export const HELD_BY_ALARM = 1;
+export const HELD_BY_OUTPUT = 2;
+
+/** Whether the broker is writing to a stream right now. */
+export interface WriteState {
+  readonly writing: boolean;
+}
+
+export class Input {
+  readonly #stream: Duplex;
+  readonly #writeState: WriteState;
+  readonly #take: (chunk: Buffer) => number;
+  #waiting: Buffer[] = [];
+  #reasons = 0;
+  #taking = false;
+  #scheduled = false;
+  /** Set whenever bytes came in; whoever looks for signs of life resets it. */
+  received = false;
+
+  /** @param take gets the chunks and returns how many bytes it took: fewer than all when it was told to hold meanwhile */
+  constructor(stream: Duplex, writeState: WriteState, take: (chunk: Buffer) => number) {
+    this.#stream = stream;
+    this.#writeState = writeState;
+    this.#take = take;
+    stream.on('data', (chunk: Buffer) => this.#receive(chunk));
+  }
+
+  isHeldBy(reason: number): boolean {
+    return (this.#reasons & reason) !== 0;
+  }
+
+  get held(): boolean {
+    return this.#reasons !== 0;
+  }
+
+  /** Takes nothing more until the reason is released. */
+  hold(reason: number): void {
+    if (this.#reasons === 0) this.#stream.pause();
+    this.#reasons |= reason;
+  }
+
+  release(reason: number): void {
+    if (!this.isHeldBy(reason)) return;
+    this.#reasons &= ~reason;
+    if (this.#reasons !== 0) return;
+    this.#schedule();
+    this.#stream.resume();
+  }
+
+  #receive(chunk: Buffer): void {
+    this.received = true;
+    // A stream in memory may answer a write before the write returns, and the broker is not done writing then.
+    if (this.#taking || this.#writeState.writing || this.held || this.#waiting.length > 0) {
+      this.#waiting.push(chunk);
+      this.#schedule();
+      return;
+    }
+    this.#run(chunk);
+  }
+
+  #run(chunk: Buffer): void {
+    this.#taking = true;
+    let rest = chunk;
+    try {
+      do rest = rest.subarray(this.#take(rest));
+      while (rest.length > 0 && !this.held);
+      if (rest.length > 0) this.#waiting.unshift(rest);
+    } finally {
+      this.#taking = false;
+    }
+  }
+
+  #schedule(): void {
+    if (this.#scheduled || this.held || this.#waiting.length === 0) return;
+    this.#scheduled = true;
+    // A tick, since it must come before the 'end' that may follow the chunk.
+    process.nextTick(() => {
+      this.#scheduled = false;
+      while (this.#waiting.length > 0 && !this.held) {
+        const [chunk] = this.#waiting.splice(0, 1);
+        this.#run(chunk);
+      }
+    });
+  }
+}

@@ -1,0 +1,43 @@
+// Whether the peer of a connection is alive, and when it must hear from us: heartbeats, and what stands for them.
+import type { Duplex } from 'node:stream';
+import { Heartbeat } from './heartbeat.ts';
+import { HELD_BY_ALARM, HELD_BY_OUTPUT, type Input } from './input.ts';
+import type { OutputBuffer } from './output-buffer.ts';
+
+export class Liveness {
+  readonly #stream: Duplex;
+  readonly #input: Input;
+  readonly #output: OutputBuffer;
+  #heartbeat = new Heartbeat(0, 0);
+  /** Bytes that waited for the client at the last tick. */
+  #unread = 0;
+
+  constructor(stream: Duplex, input: Input, output: OutputBuffer) {
+    this.#stream = stream;
+    this.#input = input;
+    this.#output = output;
+  }
+
+  /** @param intervalSeconds as negotiated; 0 is off */
+  start(intervalSeconds: number, now: number): void {
+    this.#heartbeat = new Heartbeat(intervalSeconds, now);
+  }
+
+  /** Called about once a second. 'send' asks for a heartbeat; 'dead' says that the peer has been silent for too long. */
+  tick(now: number): 'nothing' | 'send' | 'dead' {
+    const beat = this.#heartbeat.tick(now, this.#output.bytesWritten, this.#isAlive());
+    // A client with unread bytes has no use for one more.
+    return beat === 'send' && this.#stream.writableNeedDrain ? 'nothing' : beat;
+  }
+
+  /** Whether there is a sign of life since the last tick, or none can be expected. */
+  #isAlive(): boolean {
+    const { received } = this.#input;
+    this.#input.received = false;
+    // A peer that is not read from for reading too little shows life by reading at all.
+    const unread = this.#stream.writableLength;
+    const reads = this.#input.isHeldBy(HELD_BY_OUTPUT) && unread !== this.#unread;
+    this.#unread = unread;
+    return received || reads || this.#input.isHeldBy(HELD_BY_ALARM);
+  }
+}
