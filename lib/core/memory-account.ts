@@ -37,6 +37,7 @@ export class MemoryAccount {
    */
   constructor(limitBytes: number, heapLimitBytes: number) {
     this.limitBytes = limitBytes;
+    this.#raised = limitBytes <= 0;
     this.#heapLimitBytes = Math.floor(heapLimitBytes * HEAP_SHARE);
   }
 

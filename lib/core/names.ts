@@ -1,4 +1,4 @@
-// Names that the broker makes up, in the shapes that RabbitMQ gives them: a prefix and 22 characters of random base64url.
+// Names that the broker makes up, in the shapes that RabbitMQ gives them: a prefix and random bytes in base64.
 import { randomBytes } from 'node:crypto';
 
 const QUEUE_PREFIX = 'amq.gen-';

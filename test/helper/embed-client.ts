@@ -86,9 +86,14 @@ export class EmbedClient {
 
   /** Connects a socket, which is destroyed when the test ends, and opens a connection on it. */
   static async connect(t: Test, port: number, options: OpenOptions = {}): Promise<EmbedClient> {
-    const socket = connect({ port, host: '127.0.0.1', noDelay: true });
-    t.teardown(() => socket.destroy());
-    return new EmbedClient(socket).open(options);
+    const client = EmbedClient.dial(port);
+    t.teardown(() => client.stream.destroy());
+    return client.open(options);
+  }
+
+  /** Connects a socket that the test itself closes. */
+  static dial(port: number): EmbedClient {
+    return new EmbedClient(connect({ port, host: '127.0.0.1', noDelay: true }));
   }
 
   /** The stream as a socket, for tests that connected one. */
@@ -148,6 +153,11 @@ export class EmbedClient {
   /** Whether a method came that nobody has waited for yet. */
   has(channel: number, classId: number, methodId: number): boolean {
     return this.#methods.has(nameOf(channel, classId, methodId));
+  }
+
+  /** Drops the methods that came and that nobody waited for. */
+  forget(): void {
+    this.#methods.clear();
   }
 
   /** Closes the connection in order, and its stream. */

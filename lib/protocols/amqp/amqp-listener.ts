@@ -7,6 +7,7 @@ import { Connection } from './connection.ts';
 import { OutputPool } from './output-buffer.ts';
 
 const TICK_MS = 1000;
+const SHUTDOWN_TEXT = "broker forced connection closure with reason 'shutdown'";
 /** After so many received bytes it is seen to that unacknowledged deliveries don't pin the chunks that they came in. */
 const ISOLATE_BYTES = 16 * 1024 * 1024;
 
@@ -72,7 +73,7 @@ export class AmqpListener implements ConnectionHost {
       this.#whenEmpty = resolve;
     });
     for (const connection of [...this.#connections]) {
-      connection.forceClose('shutdown', "broker forced connection closure with reason 'shutdown'");
+      this.#guard(connection, () => connection.forceClose('shutdown', SHUTDOWN_TEXT));
     }
     const timer = this.#context.clock.after(timeoutMs, () => {
       for (const connection of [...this.#connections]) connection.end('shutdown');
@@ -83,7 +84,17 @@ export class AmqpListener implements ConnectionHost {
 
   #tick(): void {
     const now = this.#context.clock.now();
-    for (const connection of this.#connections) connection.tick(now);
+    for (const connection of this.#connections) this.#guard(connection, () => connection.tick(now));
+  }
+
+  /** A defect in one connection's work harms no other. */
+  #guard(connection: Connection, work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      connection.logger.error({ err: error }, 'a defect of the broker: the connection is cut');
+      connection.end('internal-error');
+    }
   }
 
   #countReceived(bytes: number): void {

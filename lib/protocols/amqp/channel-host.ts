@@ -6,6 +6,7 @@ import type { Logger, Owner } from '../../core/ports.ts';
 import type { VirtualHost } from '../../core/virtual-host.ts';
 import type { Channel } from './channel.ts';
 import type { OutputBuffer } from './output-buffer.ts';
+import type { PartialBodies } from './partial-bodies.ts';
 
 /** What the handshake agreed on, and what it opened. */
 export interface Session {
@@ -27,6 +28,7 @@ export interface Session {
 export interface ChannelHost extends Owner {
   readonly session: Session;
   readonly output: OutputBuffer;
+  readonly partialBodies: PartialBodies;
   readonly logger: Logger;
   /** The client reads too slowly, or got its share of this turn: consumers wait. */
   readonly congested: boolean;
@@ -36,7 +38,7 @@ export interface ChannelHost extends Owner {
   wrote(): void;
   /** A channel has confirms to send at the end of the turn. */
   confirmAtEndOfTurn(channel: Channel): void;
-  /** A publish begins. */
+  /** The client publishes: during a memory alarm it is not read from after this frame. */
   publishing(): void;
   /** The channel is over: its number is free. */
   channelClosed(channel: Channel): void;

@@ -1,5 +1,5 @@
 // The channels of a connection: found by number, opened, paused and resumed together, and given up together.
-import { CHANNEL_OPEN, CHANNEL_OPEN_OK, type Method } from '../../../codec/generated/methods.ts';
+import { CHANNEL_OPEN, CHANNEL_OPEN_OK, decodeMethod, type Method } from '../../../codec/generated/methods.ts';
 import type { RetentionSlab } from '../../core/retention-slab.ts';
 import { AmqpError } from './amqp-error.ts';
 import { Channel } from './channel.ts';
@@ -30,12 +30,20 @@ export class ChannelTable {
     throw new AmqpError('UNEXPECTED_FRAME', 'expected method frame, got non method frame instead', 0);
   }
 
+  /** Takes a method frame of any channel but 0. */
+  onMethod(number: number, buffer: Buffer, start: number, end: number): void {
+    const channel = this.find(number);
+    if (channel !== undefined) channel.onMethod(buffer, start, end);
+    else this.#open(number, decodeMethod(buffer, start, end));
+  }
+
   /**
-   * Takes a method for a channel that is not open: it must be channel.open. As in RabbitMQ, `channelMax` limits how many are
+   * Takes a method for a channel that is not open: it must be channel.open. As in RabbitMQ, channel-max limits how many are
    * open, not their numbers.
    */
-  open(number: number, method: Method, channelMax: number): void {
+  #open(number: number, method: Method): void {
     if (method.id !== CHANNEL_OPEN) throw new AmqpError('CHANNEL_ERROR', "expected 'channel.open'");
+    const { channelMax } = this.#host.session;
     const count = this.#channels.size;
     if (count >= channelMax) {
       const text = `number of channels opened (${count}) has reached the negotiated channel_max (${channelMax})`;

@@ -37,7 +37,6 @@ export class Channel {
     this.publisher.content.expectMethod();
     const id = readUInt32(buffer, start);
     if (id === BASIC_PUBLISH) {
-      this.host.publishing();
       this.publisher.begin(buffer, start, end);
       return;
     }
@@ -48,11 +47,13 @@ export class Channel {
 
   onHeader(buffer: Buffer, start: number, end: number): void {
     if (this.publisher.content.header(buffer, start, end, this.#closing)) this.#publish();
+    this.host.publishing();
   }
 
   onBody(buffer: Buffer, start: number, end: number, last: boolean): void {
-    this.host.publishing();
     if (this.publisher.content.body(buffer, start, end, last)) this.#publish();
+    // A body that was begun may be completed: only so it ever leaves. But one connection must not pile up many of them.
+    if (this.host.partialBodies.bytes > this.host.session.maxMessageSizeBytes) this.host.publishing();
   }
 
   send(method: Method): void {

@@ -23,10 +23,14 @@ import { Handshake, HandshakeError } from './handshake.ts';
 import { HELD_BY_OUTPUT, Input } from './input.ts';
 import { Liveness } from './liveness.ts';
 import { OutputBuffer } from './output-buffer.ts';
+import { PartialBodies } from './partial-bodies.ts';
 import { ProtocolHeaderReader } from './protocol-header.ts';
 import { PublisherBlock } from './publisher-block.ts';
 
-/** More bytes than this waiting for the client, and it is not read from. Deliveries alone stop far below. */
+/**
+ * More bytes of answers than this waiting for the client, and it gets to ask no more until it reads. Deliveries, which pause by
+ * themselves, don't count: a client that takes long for a large one must still be heard.
+ */
 const UNREAD_BYTES = 4 * 1024 * 1024;
 
 const DEFECT = 'a defect of the broker: the connection is closed';
@@ -41,6 +45,7 @@ export class Connection implements FrameSink, ChannelHost, TurnTask {
   /** `127.0.0.1:50000 -> 127.0.0.1:5672` */
   readonly name: string;
   readonly output: OutputBuffer;
+  readonly partialBodies: PartialBodies;
   readonly ownedQueues = new Set<Queue>();
   readonly logger: Logger;
   readonly #stream: Duplex;
@@ -60,6 +65,7 @@ export class Connection implements FrameSink, ChannelHost, TurnTask {
   #confirming: Channel[] = [];
   #block: PublisherBlock | undefined;
   congested = false;
+  #congestedAt = 0;
 
   constructor(
     stream: Duplex,
@@ -73,6 +79,7 @@ export class Connection implements FrameSink, ChannelHost, TurnTask {
     this.#context = context;
     this.#host = host;
     this.logger = context.logger.child({ connection: this.name });
+    this.partialBodies = new PartialBodies(context.memory);
     this.output = new OutputBuffer(stream, host.pool, reusableWrites);
     this.#parser = new FrameParser(this, FRAME_MIN_SIZE);
     this.#input = new Input(stream, host.pool, (chunk) => this.#take(chunk));
@@ -143,17 +150,9 @@ export class Connection implements FrameSink, ChannelHost, TurnTask {
   onMethod(number: number, buffer: Buffer, start: number, end: number): void {
     const id = readUInt32(buffer, start);
     try {
-      if (number === 0) {
-        this.#controlMethod(decodeMethod(buffer, start, end));
-        return;
-      }
-      if (this.#state !== 'open') {
-        this.#frameBeforeOpen(buffer, start, end);
-        return;
-      }
-      const channel = this.#channels.find(number);
-      if (channel !== undefined) channel.onMethod(buffer, start, end);
-      else this.#channels.open(number, decodeMethod(buffer, start, end), this.session.channelMax);
+      if (number === 0) this.#controlMethod(decodeMethod(buffer, start, end));
+      else if (this.#state === 'open') this.#channels.onMethod(number, buffer, start, end);
+      else this.#frameBeforeOpen(buffer, start, end);
     } catch (error) {
       this.#fail(error, number, id);
     }
@@ -285,14 +284,14 @@ export class Connection implements FrameSink, ChannelHost, TurnTask {
   }
 
   #congest(): void {
-    // A client that does not read its answers gets to ask no more until it does.
-    if (this.#stream.writableLength > UNREAD_BYTES) {
+    if (!this.congested) {
+      this.congested = true;
+      this.#congestedAt = this.output.bytesWritten;
+      this.#channels.pause();
+    } else if (this.output.bytesWritten - this.#congestedAt > UNREAD_BYTES) {
       this.#input.hold(HELD_BY_OUTPUT);
       this.#parser.hold();
     }
-    if (this.congested) return;
-    this.congested = true;
-    this.#channels.pause();
   }
 
   #relax(): void {

@@ -4,8 +4,8 @@
 import { CONTENT_HEADER_SIZE } from '../../../codec/frame-writer.ts';
 import { BASIC_PUBLISH } from '../../../codec/generated/methods.ts';
 import { readUInt16, readUInt32 } from '../../../codec/integers.ts';
-import type { MemoryAccount } from '../../core/memory-account.ts';
 import { AmqpError } from './amqp-error.ts';
+import type { PartialBodies } from './partial-bodies.ts';
 
 const BASIC_CLASS = 60;
 const TWO_TO_32 = 0x1_0000_0000;
@@ -20,7 +20,7 @@ const NO_BYTES: Buffer = Buffer.alloc(0);
 type Stage = 'method' | 'header' | 'body';
 
 export class ContentAssembler {
-  readonly #memory: MemoryAccount;
+  readonly #memory: Pick<PartialBodies, 'adjust'>;
   readonly #maxSize: number;
   #stage: Stage = 'method';
   #received = 0;
@@ -40,7 +40,7 @@ export class ContentAssembler {
   dropped = false;
 
   /** @param maxSize bodies over this many bytes are dropped as they come */
-  constructor(memory: MemoryAccount, maxSize: number) {
+  constructor(memory: Pick<PartialBodies, 'adjust'>, maxSize: number) {
     this.#memory = memory;
     this.#maxSize = maxSize;
   }

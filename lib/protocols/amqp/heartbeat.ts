@@ -1,5 +1,6 @@
 // Heartbeats of one connection, driven by a clock that ticks about once a second: when to send one, and when the peer has been
 // silent for too long. No timer and no look at the clock per frame.
+import { HEARTBEAT_FRAME } from '../../../codec/frame-writer.ts';
 
 export class Heartbeat {
   readonly #intervalMs: number;
@@ -32,6 +33,8 @@ export class Heartbeat {
     }
     if (now - this.#lastSentAt < this.#intervalMs / 2) return 'nothing';
     this.#lastSentAt = now;
+    // The heartbeat itself must not put off the next one: with a short interval that would be a tick too late.
+    this.#bytesWritten = bytesWritten + HEARTBEAT_FRAME.length;
     return 'send';
   }
 }

@@ -6,6 +6,9 @@ import type { Duplex } from 'node:stream';
 export const HELD_BY_ALARM = 1;
 export const HELD_BY_OUTPUT = 2;
 
+/** So much is read at most from a peer that is held. */
+const MOST_WAITING_BYTES = 1024 * 1024;
+
 /** Whether the broker is writing to a stream right now. */
 export interface WriteState {
   readonly writing: boolean;
@@ -16,6 +19,7 @@ export class Input {
   readonly #writeState: WriteState;
   readonly #take: (chunk: Buffer) => number;
   #waiting: Buffer[] = [];
+  #waitingBytes = 0;
   #reasons = 0;
   #taking = false;
   #scheduled = false;
@@ -32,6 +36,11 @@ export class Input {
 
   isHeldBy(reason: number): boolean {
     return (this.#reasons & reason) !== 0;
+  }
+
+  /** True when so much waits already that nothing more is read, not even in sips. */
+  get full(): boolean {
+    return this.#waitingBytes >= MOST_WAITING_BYTES;
   }
 
   get held(): boolean {
@@ -52,11 +61,18 @@ export class Input {
     this.#stream.resume();
   }
 
+  /** Reads one chunk more while held, and keeps it waiting: whether the peer is still there shows only so. */
+  sip(): void {
+    if (this.held && !this.full) this.#stream.resume();
+  }
+
   #receive(chunk: Buffer): void {
     this.received = true;
+    if (this.held) this.#stream.pause();
     // A stream in memory may answer a write before the write returns, and the broker is not done writing then.
     if (this.#taking || this.#writeState.writing || this.held || this.#waiting.length > 0) {
       this.#waiting.push(chunk);
+      this.#waitingBytes += chunk.length;
       this.#schedule();
       return;
     }
@@ -69,7 +85,10 @@ export class Input {
     try {
       do rest = rest.subarray(this.#take(rest));
       while (rest.length > 0 && !this.held);
-      if (rest.length > 0) this.#waiting.unshift(rest);
+      if (rest.length > 0) {
+        this.#waiting.unshift(rest);
+        this.#waitingBytes += rest.length;
+      }
     } finally {
       this.#taking = false;
     }
@@ -83,6 +102,7 @@ export class Input {
       this.#scheduled = false;
       while (this.#waiting.length > 0 && !this.held) {
         const [chunk] = this.#waiting.splice(0, 1);
+        this.#waitingBytes -= chunk.length;
         this.#run(chunk);
       }
     });

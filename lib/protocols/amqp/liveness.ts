@@ -1,7 +1,7 @@
 // Whether the peer of a connection is alive, and when it must hear from us: heartbeats, and what stands for them.
 import type { Duplex } from 'node:stream';
 import { Heartbeat } from './heartbeat.ts';
-import { HELD_BY_ALARM, HELD_BY_OUTPUT, type Input } from './input.ts';
+import { HELD_BY_ALARM, type Input } from './input.ts';
 import type { OutputBuffer } from './output-buffer.ts';
 
 export class Liveness {
@@ -9,8 +9,6 @@ export class Liveness {
   readonly #input: Input;
   readonly #output: OutputBuffer;
   #heartbeat = new Heartbeat(0, 0);
-  /** Bytes that waited for the client at the last tick. */
-  #unread = 0;
 
   constructor(stream: Duplex, input: Input, output: OutputBuffer) {
     this.#stream = stream;
@@ -32,12 +30,11 @@ export class Liveness {
 
   /** Whether there is a sign of life since the last tick, or none can be expected. */
   #isAlive(): boolean {
-    const { received } = this.#input;
-    this.#input.received = false;
-    // A peer that is not read from for reading too little shows life by reading at all.
-    const unread = this.#stream.writableLength;
-    const reads = this.#input.isHeldBy(HELD_BY_OUTPUT) && unread !== this.#unread;
-    this.#unread = unread;
-    return received || reads || this.#input.isHeldBy(HELD_BY_ALARM);
+    const input = this.#input;
+    const { received } = input;
+    input.received = false;
+    input.sip();
+    // A blocked publisher's heartbeats may stand behind what it can't send.
+    return received || input.full || input.isHeldBy(HELD_BY_ALARM);
   }
 }

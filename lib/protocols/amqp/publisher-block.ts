@@ -1,5 +1,5 @@
-// The memory alarm as one connection feels it: from its first publish during the alarm on it is not read from, and clients
-// that can are told. Consumers go on. See https://www.rabbitmq.com/docs/connection-blocked
+// The memory alarm as one connection feels it: from its first content header during the alarm on it is not read from, and
+// clients that can are told. Consumers go on. See https://www.rabbitmq.com/docs/connection-blocked
 import { CONNECTION_BLOCKED, CONNECTION_UNBLOCKED } from '../../../codec/generated/methods.ts';
 import type { MemoryAccount } from '../../core/memory-account.ts';
 import type { ChannelHost } from './channel-host.ts';
@@ -25,7 +25,7 @@ export class PublisherBlock {
     });
   }
 
-  /** A publish begins. */
+  /** A content header came, or too much of several bodies. */
   publishing(): void {
     if (!this.#memory.raised || this.#blocked) return;
     this.#blocked = true;

@@ -58,7 +58,7 @@ export class Publisher implements ConfirmSink {
   constructor(channel: Channel, host: ChannelHost) {
     this.#channel = channel;
     this.#host = host;
-    this.content = new ContentAssembler(host.session.memory, host.session.maxMessageSizeBytes);
+    this.content = new ContentAssembler(host.partialBodies, host.session.maxMessageSizeBytes);
   }
 
   get confirming(): boolean {
