@@ -21,18 +21,22 @@ export interface Growth {
 }
 
 /**
- * Runs rounds one after the other and gives the least that one of them added. What is forgotten is forgotten in every round;
- * what V8 keeps for itself (code, feedback, tables that double) grows in some rounds only.
+ * Runs rounds one after the other and gives what a round typically added: the median. What is forgotten is forgotten in every
+ * round; what V8 keeps for itself (code, feedback, tables that double) comes in some rounds and goes in others.
  */
-export async function leastGrowth(rounds: number, run: (round: number) => Promise<void>): Promise<Growth> {
-  let [heap, buffers] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY];
+export async function typicalGrowth(rounds: number, run: (round: number) => Promise<void>): Promise<Growth> {
+  const [heap, buffers]: [number[], number[]] = [[], []];
   let before = await memoryInUse();
   for (let round = 0; round < rounds; round++) {
     await run(round);
     const after = await memoryInUse();
-    heap = Math.min(heap, after.heap - before.heap);
-    buffers = Math.min(buffers, after.buffers - before.buffers);
+    heap.push(after.heap - before.heap);
+    buffers.push(after.buffers - before.buffers);
     before = after;
   }
-  return { heap, buffers };
+  return { heap: median(heap), buffers: median(buffers) };
+}
+
+function median(values: number[]): number {
+  return values.sort((a, b) => a - b)[values.length >> 1];
 }

@@ -93,8 +93,5 @@ t.test('routing keys of their own fill a cache that has its bounds, and that a n
   await runCycles(client, publish, 'after', 20);
   const emptied = await memoryInUse();
   t.ok(emptied.heap - empty.heap < MOST_CACHED_BYTES, `${emptied.heap - empty.heap} bytes more in the heap`);
-  t.ok(
-    emptied.buffers - empty.buffers < MOST_CACHED_BYTES,
-    `${emptied.buffers - empty.buffers} bytes more in buffers`,
-  );
+  t.ok(emptied.buffers - empty.buffers < MOST_CACHED_BYTES, `${emptied.buffers - empty.buffers} bytes more in buffers`);
 });

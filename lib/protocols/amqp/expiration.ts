@@ -1,5 +1,5 @@
 // The expiration property: a text that RabbitMQ reads as Erlang's string:to_integer does, and refuses in its own words.
-import { formatBinary } from '../../../codec/erlang-term.ts';
+import { appendBinary } from '../../../codec/erlang-term.ts';
 import { AmqpError } from './amqp-error.ts';
 
 /** Ten years. */
@@ -14,7 +14,7 @@ export function checkExpiration(text: string): void {
 
 /** A list of characters as Erlang prints it: a quoted text where that is possible. */
 function erlangString(text: string): string {
-  const content = formatBinary(Buffer.from(text)).slice('<<'.length, -'>>'.length);
+  const content = appendBinary('', Buffer.from(text)).slice('<<'.length, -'>>'.length);
   return content.startsWith('"') ? content : `[${content}]`;
 }
 

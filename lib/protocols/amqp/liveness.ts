@@ -9,6 +9,8 @@ export class Liveness {
   readonly #input: Input;
   readonly #output: OutputBuffer;
   #heartbeat = new Heartbeat(0, 0);
+  /** Bytes that waited for the client at the last tick. */
+  #unread = 0;
 
   constructor(stream: Duplex, input: Input, output: OutputBuffer) {
     this.#stream = stream;
@@ -34,7 +36,11 @@ export class Liveness {
     const { received } = input;
     input.received = false;
     input.sip();
+    // One that is read no more, as too much of what it sent waits, shows life by reading what waits for it.
+    const unread = this.#stream.writableLength;
+    const reads = input.full && unread !== this.#unread;
+    this.#unread = unread;
     // A blocked publisher's heartbeats may stand behind what it can't send.
-    return received || input.full || input.isHeldBy(HELD_BY_ALARM);
+    return received || reads || input.isHeldBy(HELD_BY_ALARM);
   }
 }
