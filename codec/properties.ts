@@ -153,12 +153,6 @@ export function peekDeliveryMode(buffer: Buffer, start: number, end: number): nu
   return at < 0 ? 0 : buffer[at];
 }
 
-/** The priority's octet, 0 when absent. */
-export function peekPriority(buffer: Buffer, start: number, end: number): number {
-  const at = locate(buffer, start, end, PRIORITY);
-  return at < 0 ? 0 : buffer[at];
-}
-
 export function peekReplyTo(buffer: Buffer, start: number, end: number): string | undefined {
   return peekString(buffer, start, end, REPLY_TO);
 }

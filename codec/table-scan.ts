@@ -27,11 +27,6 @@ export function findKey(buffer: Buffer, tableStart: number, key: string): number
   return -1;
 }
 
-/** Whether the table at `tableStart` has the key; see `findKey`. */
-export function tableHasKey(buffer: Buffer, tableStart: number, key: string): boolean {
-  return findKey(buffer, tableStart, key) !== -1;
-}
-
 function sameKey(buffer: Buffer, start: number, end: number, key: string): boolean {
   // A key of n units has n bytes or more, and exactly n when it is ASCII.
   if (end - start < key.length) return false;

@@ -15,12 +15,6 @@ export interface ExchangeNode<Q extends QueueNode> {
   alternate(): ExchangeNode<Q> | undefined;
 }
 
-/** An exchange that also knows its bindings to other exchanges, whatever their keys. */
-export interface LinkedExchange<Q extends QueueNode> extends ExchangeNode<Q> {
-  alternate(): LinkedExchange<Q> | undefined;
-  boundExchanges(): Iterable<LinkedExchange<Q>>;
-}
-
 const NO_COPIES: readonly Routable[] = [];
 
 /** Up to so many queues are compared pair by pair rather than by a Set. */
@@ -52,22 +46,6 @@ export function route<Q extends QueueNode>(
   }
   const first = found.splice(0);
   return new Traversal<Q>(start, first).run(message, copies, into);
-}
-
-/**
- * True when an exchange that messages can reach from `start` looks at more than the routing key, so that results differ
- * between messages of one key. Looks at all bindings; what `route` returns is finer, as it is about one key.
- */
-export function dependsOnMessage<Q extends QueueNode>(start: LinkedExchange<Q>): boolean {
-  const reached = new Set([start]);
-  // A Set visits what is added while it is walked.
-  for (const exchange of reached) {
-    if (!exchange.router.routesByKeyOnly) return true;
-    for (const bound of exchange.boundExchanges()) reached.add(bound);
-    const alternate = exchange.alternate();
-    if (alternate !== undefined) reached.add(alternate);
-  }
-  return false;
 }
 
 /** The way through more than one exchange. */

@@ -21,16 +21,6 @@ export class PublisherConfirms {
   #aheadUnsent: number[] = [];
   #refused: number[] = [];
 
-  /** True when there is something to flush. */
-  get dirty(): boolean {
-    return this.#accepted > this.#confirmedFloor || this.#aheadUnsent.length > 0 || this.#refused.length > 0;
-  }
-
-  /** How many publishes are not settled yet. */
-  get pending(): number {
-    return this.#last - this.#floor - this.#ahead.size;
-  }
-
   /** The tag of the next publish: 1, 2, 3... */
   open(): number {
     return ++this.#last;

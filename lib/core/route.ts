@@ -1,6 +1,6 @@
 // Where a pair of exchange and routing key leads, found by the bytes of the pair: publishers repeat themselves, so the hot
 // path neither decodes strings nor asks the exchange again. Everything is dropped when the topology's version moves.
-import { decodeString, encodeShortString, shortStringSize } from '../../codec/strings.ts';
+import { decodeString } from '../../codec/strings.ts';
 import type { Exchange } from './exchange.ts';
 import type { Queue } from './queue.ts';
 
@@ -69,15 +69,6 @@ export class RouteCache {
     const route = new Route(Buffer.from(buffer.subarray(start, end)), hash);
     this.#insert(route);
     return route;
-  }
-
-  /** The route of two names, for callers that have no bytes. */
-  findByName(exchange: string, routingKey: string, version: number): Route {
-    const exchangeSize = shortStringSize(exchange);
-    const bytes = Buffer.allocUnsafe(exchangeSize + shortStringSize(routingKey));
-    encodeShortString(exchange, bytes, 0);
-    encodeShortString(routingKey, bytes, exchangeSize);
-    return this.find(bytes, 0, bytes.length, version);
   }
 
   #reset(version: number): void {

@@ -9,7 +9,6 @@ import {
   locateHeaders,
   peekDeliveryMode,
   peekExpiration,
-  peekPriority,
   peekReplyTo,
   peekUserId,
   validateProperties,
@@ -59,7 +58,6 @@ t.test('peeks see what decoding sees, at any place in a buffer', (t) => {
       const range = [buffer, 3, 3 + encoded.length] as const;
       validateProperties(...range);
       assert.equal(peekDeliveryMode(...range), value.deliveryMode ?? 0);
-      assert.equal(peekPriority(...range), value.priority ?? 0);
       assert.equal(peekReplyTo(...range), value.replyTo);
       assert.equal(peekExpiration(...range), value.expiration);
       assert.equal(peekUserId(...range), value.userId);

@@ -3,12 +3,13 @@ import fc from 'fast-check';
 import t from 'tap';
 import type { FieldTable, FieldValue } from '../../codec/field-table.ts';
 import { type BasicProperties, encodeProperties } from '../../codec/properties.ts';
+import { encodeShortString, shortStringSize } from '../../codec/strings.ts';
 import { Consumer, type ConsumerOptions } from '../../lib/core/consumer.ts';
 import { BrokerError } from '../../lib/core/errors.ts';
 import { Message } from '../../lib/core/message.ts';
 import type { Clock, DeliverySink, Owner, Timer } from '../../lib/core/ports.ts';
 import type { QueueSettings } from '../../lib/core/queue.ts';
-import { RouteCache } from '../../lib/core/route.ts';
+import { type Route, RouteCache } from '../../lib/core/route.ts';
 
 export interface MessageOptions {
   readonly exchange?: string;
@@ -16,6 +17,15 @@ export interface MessageOptions {
   readonly properties?: BasicProperties;
   /** The chunk that it arrived in has this many bytes beside the message's own. */
   readonly chunkBytes?: number;
+}
+
+/** A route of its own; no cache of a virtual host knows it. */
+export function routeOf(exchange: string, routingKey: string): Route {
+  const exchangeSize = shortStringSize(exchange);
+  const bytes = Buffer.alloc(exchangeSize + shortStringSize(routingKey));
+  encodeShortString(exchange, bytes, 0);
+  encodeShortString(routingKey, bytes, exchangeSize);
+  return new RouteCache().find(bytes, 0, bytes.length, 0);
 }
 
 /** A message with this body, as if it had arrived in the middle of a chunk. */
@@ -28,7 +38,7 @@ export function messageOf(body: string | Buffer, options: MessageOptions = {}): 
   const start = before.length;
   const bodyStart = start + encoded.length;
   // A route belongs to one virtual host, so no two messages share it.
-  const route = new RouteCache().findByName(exchange, routingKey, 0);
+  const route = routeOf(exchange, routingKey);
   return new Message(route, chunk, start, bodyStart, chunk, bodyStart, bytes.length, null);
 }
 

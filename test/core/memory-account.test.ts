@@ -3,8 +3,7 @@ import fc from 'fast-check';
 import t from 'tap';
 import { MESSAGE_OVERHEAD_BYTES, MemoryAccount } from '../../lib/core/memory-account.ts';
 import type { Message } from '../../lib/core/message.ts';
-import { RouteCache } from '../../lib/core/route.ts';
-import { messageOf, sequenceOf } from './helper.ts';
+import { messageOf, routeOf, sequenceOf } from './helper.ts';
 
 const LARGE = 2 ** 40;
 const LIMIT = 10_000;
@@ -37,8 +36,7 @@ t.test('the bytes of a message count once, however many hold it', async (t) => {
 });
 
 t.test('messages that share a route count its names once', async (t) => {
-  const cache = new RouteCache();
-  const route = cache.findByName('x'.repeat(200), 'k'.repeat(200), 0);
+  const route = routeOf('x'.repeat(200), 'k'.repeat(200));
   const [a, b] = [messageOf(''), messageOf('')].map((message) => Object.assign(message, { route }));
   const { account } = watched(LARGE);
   account.retain(a);

@@ -5,8 +5,7 @@ import t from 'tap';
 import { Message } from '../../lib/core/message.ts';
 import { ReadyMessages } from '../../lib/core/ready-messages.ts';
 import { RetentionSlab } from '../../lib/core/retention-slab.ts';
-import { RouteCache } from '../../lib/core/route.ts';
-import { type Step, sequenceOf, stepsOf } from './helper.ts';
+import { routeOf, type Step, sequenceOf, stepsOf } from './helper.ts';
 
 interface Entry {
   readonly message: Message;
@@ -15,7 +14,7 @@ interface Entry {
 }
 
 const chunk = Buffer.alloc(65_536);
-const route = new RouteCache().findByName('', 'q', 0);
+const route = routeOf('', 'q');
 
 function newMessage(): Message {
   return new Message(route, chunk, 100, 102, chunk, 102, 5, null);

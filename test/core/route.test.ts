@@ -33,8 +33,7 @@ t.test('a route keeps both names without loss, whatever their bytes', async () =
         route.exchange === exchange &&
         route.routingKey === routingKey &&
         route.bytes.equals(buffer.subarray(start, end)) &&
-        route.matches(buffer, start, end) &&
-        cache.findByName(exchange, routingKey, 1) === route
+        route.matches(buffer, start, end)
       );
     }),
   );

@@ -4,7 +4,7 @@ import { directExchange } from '../../exchanges/direct.ts';
 import type { Binding, ExchangeType, Routable, Router } from '../../exchanges/exchange-type.ts';
 import { fanoutExchange } from '../../exchanges/fanout.ts';
 import { headersExchange } from '../../exchanges/headers.ts';
-import { dependsOnMessage, type LinkedExchange, route } from '../../exchanges/traverse.ts';
+import { type ExchangeNode, route } from '../../exchanges/traverse.ts';
 import { message, table } from './helper.ts';
 
 interface TestQueue {
@@ -14,7 +14,7 @@ interface TestQueue {
 
 type Destination = TestQueue | TestExchange;
 
-class TestExchange implements LinkedExchange<TestQueue> {
+class TestExchange implements ExchangeNode<TestQueue> {
   readonly isExchange = true;
   readonly router: Router<Destination>;
   readonly bindings: Binding<Destination>[] = [];
@@ -37,10 +37,6 @@ class TestExchange implements LinkedExchange<TestQueue> {
 
   alternate(): TestExchange | undefined {
     return this.alternateExchange;
-  }
-
-  boundExchanges(): TestExchange[] {
-    return this.bindings.map((binding) => binding.destination).filter((destination) => destination.isExchange);
   }
 
   bind(destination: Destination, bindingKey = 'k', copy = ''): this {
@@ -139,20 +135,6 @@ t.test('route tells whether the result holds for every message of the key', asyn
   t.equal(holdsForKey(start, 'none'), true);
   t.equal(holdsForKey(new TestExchange().bind(start), 'k'), true);
   t.equal(holdsForKey(fallback, 'k'), false);
-});
-
-t.test('dependsOnMessage looks at every exchange within reach', async (t) => {
-  const plain = new TestExchange().bind(queue('a'));
-  plain.bind(plain);
-  const headers = new TestExchange(headersExchange);
-  const fallback = new TestExchange();
-  t.equal(dependsOnMessage(plain), false);
-  t.equal(dependsOnMessage(headers), true);
-  t.equal(dependsOnMessage(new TestExchange().bind(plain).bind(new TestExchange().bind(headers, 'other'))), true);
-  fallback.alternateExchange = plain;
-  t.equal(dependsOnMessage(fallback), false);
-  fallback.alternateExchange = headers;
-  t.equal(dependsOnMessage(fallback), true);
 });
 
 t.test('a message reaches what the bindings of any graph of exchanges reach', async () => {
