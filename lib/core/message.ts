@@ -2,6 +2,7 @@
 // and body are carried as they came and decoded only when something asks.
 
 import { decodeFieldTable } from '../../codec/field-table.ts';
+import { readUInt32 } from '../../codec/integers.ts';
 import { locateHeaders } from '../../codec/properties.ts';
 import type { Arguments, Routable } from '../../exchanges/exchange-type.ts';
 import type { RetentionSlab } from './retention-slab.ts';
@@ -60,7 +61,8 @@ export class Message implements Routable {
   /** The decoded `headers` property, or null. Decoded anew at each call. */
   get headers(): Arguments | null {
     const at = locateHeaders(this.propertiesBuffer, this.propertiesStart, this.propertiesEnd);
-    return at < 0 ? null : decodeFieldTable(this.propertiesBuffer, at, this.propertiesEnd);
+    if (at < 0) return null;
+    return decodeFieldTable(this.propertiesBuffer, at, at + 4 + readUInt32(this.propertiesBuffer, at));
   }
 
   /** Bytes that `isolate` would copy: none when the message was isolated, or when it is most of what it pins. */

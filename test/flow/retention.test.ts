@@ -7,11 +7,11 @@ import { memoryInUse } from '../helper/embed-memory.ts';
 import { basicConsume, bytes } from '../helper/wire-bytes.ts';
 
 const SIZE = 250;
-const KEPT = 500;
-/** Of each thousand, one stays: 160 MB pass, in chunks of up to 64 KiB of which nearly every fifth one holds a message that stays. */
+const KEPT = 300;
+/** Of each thousand, one stays: 90 MB pass, in chunks of up to 64 KiB of which nearly every fifth one holds a message that stays. */
 const PASSING = 999;
 
-/** Were the chunks pinned, some 32 MB would stay. A few slabs, and what a pool of output buffers keeps for later, may. */
+/** Were the chunks pinned, some 19 MB would stay. A few slabs, and what a pool of output buffers keeps for later, may. */
 const MOST_LEFT_BYTES = 3 * 1024 * 1024;
 /** What came last is not looked at yet: twice 16 MiB, in which some 130 messages stay, each with a chunk of its own. */
 const MOST_RECENT_BYTES = 9 * 1024 * 1024;

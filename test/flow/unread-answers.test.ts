@@ -3,16 +3,18 @@
 import t, { type Test } from 'tap';
 import { createBroker } from '../../lib/index.ts';
 import {
-  ackConsume,
   EmbedClient,
   heldUp,
+  messageCountOf,
   NumberedInbox,
+  passiveDeclare,
   sharedQueueDeclare,
   turnsUntil,
 } from '../helper/embed-client.ts';
 import { connectObserved, type ObservedClient } from '../helper/embed-socket.ts';
 import {
   basicConsume,
+  basicGet,
   basicPublish,
   bytes,
   contentBody,
@@ -137,15 +139,21 @@ async function replyAddress(requester: EmbedClient, responder: EmbedClient): Pro
 t.test('a client that neither reads nor shows life is cut off for its missing heartbeats', async (t) => {
   const broker = await createBroker({ port: 0 });
   t.teardown(() => broker.close());
-  const { client } = await connectObserved(t, broker.port, { heartbeat: 1 });
-  await client.openChannel();
+  const publisher = await (await EmbedClient.connect(t, broker.port)).openChannel();
+  const client = await (await EmbedClient.connect(t, broker.port, { heartbeat: 1 })).openChannel();
   await client.call(1, 50, 11, sharedQueueDeclare(1, 'orphaned'));
-  await client.call(1, 60, 21, ackConsume(1, 'orphaned'));
+  const count = 200;
+  for (let i = 0; i < count; i++) {
+    await publisher.sendPaced(message(1, Buffer.alloc(100_000), { routingKey: 'orphaned' }));
+  }
+  await publisher.openChannel(2);
   client.stream.pause();
-  // Its kernel takes some MB; behind them more waits than the broker would still read requests for.
-  for (let i = 0; i < 200; i++) client.send(message(1, Buffer.alloc(100_000), { mandatory: true }));
-  await turnsUntil(() => broker.connectionCount === 0);
+  // Few bytes ask for many: none of its own are left that could be taken for life.
+  client.send(...Array(count).fill(basicGet(1, 'orphaned')));
+  await turnsUntil(() => broker.connectionCount === 1);
   t.same([...broker.connectionEnds], [['heartbeat-timeout', 1]]);
+  const orphaned = await publisher.call(1, 50, 11, passiveDeclare(1, 'orphaned'));
+  t.equal(messageCountOf(orphaned), count, 'what it took is there for others');
 });
 
 t.test('a client that takes long to read a large message but sends heartbeats stays', async (t) => {

@@ -7,7 +7,7 @@ import { channelClose, channelOpen, longLong, method, octet, short, shortString,
 
 const CYCLES = 10_000;
 const ROUNDS = 5;
-const WARM_UP_CYCLES = 2_000;
+const WARM_UP_CYCLES = 1_000;
 const CYCLES_AT_ONCE = 20;
 
 /**

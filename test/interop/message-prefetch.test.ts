@@ -1,6 +1,7 @@
 // basic.qos: limits per consumer and per channel. After confirms, the ready count tells what was NOT delivered.
 import type { Channel } from 'amqplib';
 import t from 'tap';
+import { uniqueName } from '../helper/broker.ts';
 import {
   call,
   connectionClose,
@@ -175,4 +176,20 @@ t.test('a prefetch size closes the connection with 540', async (t) => {
   const error = errorOf(connection);
   await t.rejects(qos(channel, 1));
   t.match(await error, connectionClose(540, 'NOT_IMPLEMENTED - prefetch_size!=0 (1)'));
+});
+
+t.test('a full channel holds back its no-ack consumers, too, though it does not count what they get', async (t) => {
+  const { channel, publisher, queue } = await openSession(t);
+  const { queue: other } = await publisher.assertQueue(uniqueName(), { exclusive: true });
+  await channel.prefetch(1, true);
+  const counted = await subscribe(channel, queue);
+  const free = await subscribe(channel, other, { noAck: true });
+  await publish(publisher, other, ['1', '2']);
+  t.same(texts(await free.inbox.take(2)), ['1', '2']);
+  await publish(publisher, queue, ['counted']);
+  const message = await counted.inbox.next();
+  await publish(publisher, other, ['3']);
+  t.equal(await readyCount(publisher, other), 1);
+  channel.ack(message);
+  t.equal(text(await free.inbox.next()), '3');
 });

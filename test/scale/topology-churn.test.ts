@@ -80,9 +80,9 @@ t.test('routing keys of their own fill a cache that has its bounds, and that a n
   const publish: Cycle = (id) => [message(1, id, { exchange: 'amq.topic', routingKey: `${id}.${'x'.repeat(50)}` })];
   const empty = await memoryInUse();
   // More than the 16,384 places of the cache.
-  await runCycles(client, publish, 'filling', 50_000);
+  await runCycles(client, publish, 'filling', 30_000);
   const full = await memoryInUse();
-  await runCycles(client, publish, 'overflowing', 100_000);
+  await runCycles(client, publish, 'overflowing', 50_000);
   const overflowing = await memoryInUse();
   t.ok(
     overflowing.heap - full.heap < MOST_CACHED_BYTES,

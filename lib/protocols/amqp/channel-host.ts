@@ -36,8 +36,8 @@ export interface ChannelHost extends Owner {
   send(channel: number, method: Method): void;
   /** Something was written to `output`: it is flushed at the end of the turn. */
   wrote(): void;
-  /** A channel has confirms to send at the end of the turn. */
-  confirmAtEndOfTurn(channel: Channel): void;
+  /** A channel has something to say at the end of the turn; see `Channel.endTurn`. */
+  atEndOfTurn(channel: Channel): void;
   /** The client publishes: during a memory alarm it is not read from after this frame. */
   publishing(): void;
   /** The channel is over: its number is free. */

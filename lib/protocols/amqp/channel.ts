@@ -76,6 +76,12 @@ export class Channel {
     this.send({ id: CHANNEL_CLOSE, replyCode, replyText, classId: methodId >>> 16, methodId: methodId & 0xffff });
   }
 
+  /** Says what was gathered in this turn: confirms, and the consumers that went with their queues. */
+  endTurn(): void {
+    this.publisher.flushConfirms();
+    this.deliveries.flushCancels();
+  }
+
   /** Ends consumers and gives back what was not acknowledged. */
   shutDown(): void {
     this.endConsumers();

@@ -62,7 +62,7 @@ export class Connection implements FrameSink, ChannelHost, TurnTask {
   /** When the peer must have done what is awaited of it; undefined when nothing is. */
   #deadline: number | undefined;
   #inTurn = false;
-  #confirming: Channel[] = [];
+  #endingTurn: Channel[] = [];
   #block: PublisherBlock | undefined;
   congested = false;
   #congestedAt = 0;
@@ -112,8 +112,8 @@ export class Connection implements FrameSink, ChannelHost, TurnTask {
     this.#context.turn.add(this);
   }
 
-  confirmAtEndOfTurn(channel: Channel): void {
-    this.#confirming.push(channel);
+  atEndOfTurn(channel: Channel): void {
+    this.#endingTurn.push(channel);
     this.wrote();
   }
 
@@ -128,10 +128,10 @@ export class Connection implements FrameSink, ChannelHost, TurnTask {
 
   endTurn(): void {
     if (this.#state === 'closed') return;
-    const confirming = this.#confirming;
-    if (confirming.length > 0) {
-      this.#confirming = [];
-      for (const channel of confirming) channel.publisher.flushConfirms();
+    const channels = this.#endingTurn;
+    if (channels.length > 0) {
+      this.#endingTurn = [];
+      for (const channel of channels) channel.endTurn();
     }
     this.output.endTurn();
     // From here on, what is written belongs to the next turn.

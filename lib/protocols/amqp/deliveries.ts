@@ -37,6 +37,8 @@ export class Deliveries {
   #sessionCount = 0;
   #sessionBlocked = false;
   #firstToResume = 0;
+  /** Consumers that the client was not told of yet that they are cancelled. */
+  #cancelled: string[] = [];
   /** The consumer of direct replies; its queue is private to it. */
   #reply: { readonly tag: string; readonly queue: Queue; readonly consumer: Consumer } | null = null;
 
@@ -94,11 +96,18 @@ export class Deliveries {
     if (subscription.consumer !== null) subscription.queue.removeConsumer(subscription.consumer);
   }
 
-  /** The queue is gone, and its consumer with it. */
+  /** The queue is gone, and its consumer with it. The client hears of it after the answer to what it just asked. */
   cancelledByServer(subscription: Subscription): void {
     this.#subscriptions.delete(subscription.tag);
     if (!this.#host.session.wantsCancelNotify) return;
-    this.#host.send(this.#channel.number, { id: BASIC_CANCEL, consumerTag: subscription.tag, noWait: true });
+    this.#cancelled.push(subscription.tag);
+    this.#host.atEndOfTurn(this.#channel);
+  }
+
+  /** Tells the client which consumers went with their queues. */
+  flushCancels(): void {
+    for (const consumerTag of this.#cancelled) this.#channel.send({ id: BASIC_CANCEL, consumerTag, noWait: true });
+    this.#cancelled = [];
   }
 
   deliver(
@@ -204,6 +213,7 @@ export class Deliveries {
 
   /** Ends all consumers; what they hold stays until `requeueAll`. */
   cancelAll(): void {
+    this.#cancelled = [];
     if (this.#reply !== null) this.cancel(this.#reply.tag);
     for (const tag of [...this.#subscriptions.keys()]) this.cancel(tag);
   }
@@ -227,16 +237,15 @@ export class Deliveries {
   #createConsumer(sink: DeliverySink, tag: string, request: ConsumeRequest): Consumer {
     const consumer = new Consumer({ ...request, tag, sink, prefetch: this.prefetch });
     if (this.#host.congested) consumer.block(BLOCKED_BY_OUTPUT);
-    if (this.#sessionBlocked && !request.noAck) consumer.block(BLOCKED_BY_SESSION_PREFETCH);
+    if (this.#sessionBlocked) consumer.block(BLOCKED_BY_SESSION_PREFETCH);
     return consumer;
   }
 
   #blockSession(): void {
     if (this.#sessionBlocked) return;
     this.#sessionBlocked = true;
-    for (const { consumer } of this.#subscriptions.values()) {
-      if (consumer?.noAck === false) consumer.block(BLOCKED_BY_SESSION_PREFETCH);
-    }
+    // No-ack consumers wait as well, though what they get is not counted.
+    for (const { consumer } of this.#subscriptions.values()) consumer?.block(BLOCKED_BY_SESSION_PREFETCH);
   }
 
   #unblockSession(): void {

@@ -164,7 +164,7 @@ export class Publisher implements ConfirmSink {
     confirms.settle(tag, accepted);
     if (this.#confirmsScheduled) return;
     this.#confirmsScheduled = true;
-    this.#host.confirmAtEndOfTurn(this.#channel);
+    this.#host.atEndOfTurn(this.#channel);
   }
 
   #return(message: Message): void {
