@@ -12,7 +12,7 @@ import { MemoryAccount } from './core/memory-account.ts';
 import { RetentionSlab } from './core/retention-slab.ts';
 import { TurnScheduler } from './core/turn.ts';
 import { VirtualHost, type VirtualHostContext } from './core/virtual-host.ts';
-import { createLogger } from './log.ts';
+import { createLogger, type Logger } from './log.ts';
 import type { PeerAddresses } from './protocols/amqp/amqp-context.ts';
 import { AmqpListener } from './protocols/amqp/amqp-listener.ts';
 import type { CloseReason } from './protocols/amqp/close-reason.ts';
@@ -70,6 +70,7 @@ class RunningBroker implements Broker {
   readonly #memory: MemoryAccount;
   readonly #amqp: AmqpListener;
   readonly #server: Server;
+  readonly #logger: Logger;
   #port = 0;
   #closed: Promise<void> | undefined;
 
@@ -85,6 +86,7 @@ class RunningBroker implements Broker {
     const { frameMaxBytes, channelMax, heartbeatSeconds, handshakeTimeoutMs, maxMessageSizeBytes, loopbackUsers } =
       config;
     this.#config = config;
+    this.#logger = logger;
     this.#memory = memory;
     this.#amqp = new AmqpListener(
       {
@@ -148,6 +150,8 @@ class RunningBroker implements Broker {
       server.once('error', reject);
       server.listen({ host: this.#config.host, port: this.#config.port }, () => {
         server.off('error', reject);
+        // A connection that can't be accepted (too many open files) is its client's loss, not the broker's end.
+        server.on('error', (err) => this.#logger.error({ err }, 'a connection could not be accepted'));
         resolve();
       });
     });

@@ -52,12 +52,8 @@ export class Deliveries {
     return this.#reply?.queue.name;
   }
 
-  get consumerCount(): number {
-    return this.#subscriptions.size + (this.#reply === null ? 0 : 1);
-  }
-
   /**
-   * Makes the consumer and returns its tag. Deliveries begin with the returned function, so that consume-ok goes first.
+   * Makes the consumer. `announce` gets its tag before the first delivery, so that consume-ok goes first.
    * @throws {AmqpError} NOT_ALLOWED when the tag is in use
    * @throws {BrokerError} ACCESS_REFUSED when exclusive use forbids it
    */

@@ -1,6 +1,6 @@
 // What a channel in tx mode holds back until tx.commit. Its messages count as used memory, though no queue has them yet.
-
 import type { MemoryAccount } from '../../core/memory-account.ts';
+import { RetentionSlab } from '../../core/retention-slab.ts';
 import type { Settlement } from './deliveries.ts';
 import type { HeldPublish } from './publisher.ts';
 import type { UnackedDelivery } from './unacked-deliveries.ts';
@@ -12,6 +12,7 @@ export interface HeldSettlement {
 
 export class Transaction {
   readonly #memory: MemoryAccount;
+  readonly #slab = new RetentionSlab();
   readonly #publishes: HeldPublish[] = [];
   readonly settlements: HeldSettlement[] = [];
 
@@ -26,6 +27,9 @@ export class Transaction {
   hold(publish: HeldPublish): void {
     this.#publishes.push(publish);
     this.#memory.retain(publish.message);
+    // A transaction may take its time: what it holds must not pin the chunks that it came in.
+    this.#slab.begin(publish.message.bytesToIsolate);
+    publish.message.isolate(this.#slab);
   }
 
   /** All deliveries that the transaction would settle. */
