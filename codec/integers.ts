@@ -92,7 +92,8 @@ export function outOfRange(value: number | bigint, range: string): CodecError {
   return new CodecError(INTERNAL_ERROR, `${value} is not ${range}`);
 }
 
-function putUInt32(value: number, buffer: Buffer, at: number): number {
+/** Writes the low 32 bits of a value that is known to be sound, unchecked. */
+export function putUInt32(value: number, buffer: Buffer, at: number): number {
   buffer[at] = value >>> 24;
   buffer[at + 1] = value >>> 16;
   buffer[at + 2] = value >>> 8;

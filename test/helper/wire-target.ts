@@ -1,5 +1,5 @@
 // What raw-byte tests ask of the broker itself, not over AMQP: of Leveret through its options and API, of RabbitMQ through
-// its own command. RABBITMQ_PEER names the script that runs the peer; it always gets back what it was told.
+// its own command, `rabbitmqctl` or what RABBITMQCTL says (`bash peer.sh ctl`). It always gets back what it was told.
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import type { Test } from 'tap';
@@ -16,10 +16,10 @@ import {
 } from './wire-bytes.ts';
 import { WireClient } from './wire-client.ts';
 
-const PEER = process.env.RABBITMQ_PEER ?? '/work/shared/peers/rabbitmq.sh';
+const [COMMAND, ...COMMAND_ARGS] = (process.env.RABBITMQCTL ?? 'rabbitmqctl').split(' ');
 
 async function rabbitmqctl(...args: string[]): Promise<string> {
-  const { stdout } = await promisify(execFile)('bash', [PEER, 'ctl', '--quiet', ...args]);
+  const { stdout } = await promisify(execFile)(COMMAND, [...COMMAND_ARGS, '--quiet', ...args]);
   return stdout;
 }
 

@@ -2,6 +2,7 @@
 // and routing key are copied as they came; only the numbers around them are new.
 import { FRAME_BODY, FRAME_END, FRAME_HEADER, FRAME_METHOD } from '../../../codec/generated/constants.ts';
 import { BASIC_DELIVER } from '../../../codec/generated/methods.ts';
+import { putUInt32 } from '../../../codec/integers.ts';
 import type { Message } from '../../core/message.ts';
 import type { OutputBuffer } from './output-buffer.ts';
 
@@ -25,24 +26,16 @@ export function copyBytes(source: Buffer, start: number, end: number, target: Bu
   return offset;
 }
 
-function putUint32(buffer: Buffer, offset: number, value: number): number {
-  buffer[offset] = value >>> 24;
-  buffer[offset + 1] = value >>> 16;
-  buffer[offset + 2] = value >>> 8;
-  buffer[offset + 3] = value;
-  return offset + 4;
-}
-
 function putUint64(buffer: Buffer, offset: number, value: number): number {
-  putUint32(buffer, offset, Math.floor(value / TWO_TO_32));
-  return putUint32(buffer, offset + 4, value >>> 0);
+  putUInt32(Math.floor(value / TWO_TO_32), buffer, offset);
+  return putUInt32(value >>> 0, buffer, offset + 4);
 }
 
 function putFrameHeader(buffer: Buffer, offset: number, type: number, channel: number, size: number): number {
   buffer[offset] = type;
   buffer[offset + 1] = channel >>> 8;
   buffer[offset + 2] = channel;
-  return putUint32(buffer, offset + 3, size);
+  return putUInt32(size, buffer, offset + 3);
 }
 
 /** Writes basic.deliver with its content. `consumerTag` is an encoded short string. */
@@ -61,7 +54,7 @@ export function writeDelivery(
   let at = output.reserve(FRAME_OVERHEAD_BYTES + methodSize + contentSize);
   const { buffer } = output;
   at = putFrameHeader(buffer, at, FRAME_METHOD, channel, methodSize);
-  at = putUint32(buffer, at, BASIC_DELIVER);
+  at = putUInt32(BASIC_DELIVER, buffer, at);
   at = copyBytes(consumerTag, 0, consumerTag.length, buffer, at);
   at = putUint64(buffer, at, deliveryTag);
   buffer[at++] = redelivered ? 1 : 0;
@@ -102,7 +95,7 @@ function writeContentAt(
   const { propertiesStart, propertiesEnd, bodySize } = message;
   const headerSize = CONTENT_HEADER_BYTES + propertiesEnd - propertiesStart;
   let at = putFrameHeader(buffer, offset, FRAME_HEADER, channel, headerSize);
-  at = putUint32(buffer, at, BASIC_CLASS << 16);
+  at = putUInt32(BASIC_CLASS << 16, buffer, at);
   at = putUint64(buffer, at, bodySize);
   at = copyBytes(message.propertiesBuffer, propertiesStart, propertiesEnd, buffer, at);
   buffer[at++] = FRAME_END;
