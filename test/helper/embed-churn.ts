@@ -2,7 +2,7 @@
 import type { Test } from 'tap';
 import { createBroker } from '../../lib/index.ts';
 import { EmbedClient, sharedQueueDeclare } from './embed-client.ts';
-import { typicalGrowth } from './embed-memory.ts';
+import { steadyGrowth } from './embed-memory.ts';
 import { channelClose, channelOpen, longLong, method, octet, short, shortString, table } from './wire-bytes.ts';
 
 const CYCLES = 10_000;
@@ -61,7 +61,7 @@ export async function expectNothingLeft(t: Test, cycle: Cycle): Promise<void> {
   const client = await (await EmbedClient.connect(t, broker.port)).openChannel();
   await client.call(1, 50, 11, sharedQueueDeclare(1, 'stays'));
   await runCycles(client, cycle, 'warm-up', WARM_UP_CYCLES);
-  const left = await typicalGrowth(ROUNDS, (round) => runCycles(client, cycle, `round-${round}`, CYCLES / ROUNDS));
+  const left = await steadyGrowth(ROUNDS, (round) => runCycles(client, cycle, `round-${round}`, CYCLES / ROUNDS));
   t.ok(left.heap < MOST_LEFT_BYTES, `${left.heap} bytes more in the heap`);
   t.ok(left.buffers < MOST_LEFT_BYTES, `${left.buffers} bytes more in buffers`);
   t.equal(broker.memoryUsedBytes, 0);

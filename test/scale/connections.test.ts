@@ -2,7 +2,7 @@
 import t, { type Test } from 'tap';
 import { type Broker, createBroker } from '../../lib/index.ts';
 import { EmbedClient, turnsUntil } from '../helper/embed-client.ts';
-import { typicalGrowth } from '../helper/embed-memory.ts';
+import { steadyGrowth } from '../helper/embed-memory.ts';
 import { basicConsume, basicGet, bytes, channelOpen, message, queueDeclare } from '../helper/wire-bytes.ts';
 
 const CHANNELS = Array.from({ length: 10 }, (_, index) => index + 1);
@@ -102,7 +102,7 @@ t.test('2,000 connections that come and go leave nothing behind', async (t) => {
     await turnsUntil(() => broker.connectionCount === 0);
   };
   await comeAndGo(500);
-  const left = await typicalGrowth(5, () => comeAndGo(400));
+  const left = await steadyGrowth(5, () => comeAndGo(400));
   t.ok(left.heap < MOST_LEFT_BYTES, `${left.heap} bytes more in the heap`);
   t.ok(left.buffers < MOST_LEFT_BYTES, `${left.buffers} bytes more in buffers`);
   t.equal(broker.memoryUsedBytes, 0);
