@@ -19,7 +19,7 @@ export const FRAME_OVERHEAD = 8;
 export const CONTENT_HEADER_SIZE = 12;
 
 /** The class of all content. */
-const BASIC_CLASS = 60;
+export const BASIC_CLASS = 60;
 
 /** What a client says first (AMQP 0-9-1, 4.2.2). Shared: not to be written to; so is HEARTBEAT_FRAME. */
 export const PROTOCOL_HEADER: Buffer = Buffer.from('AMQP\x00\x00\x09\x01', 'latin1');

@@ -1,8 +1,9 @@
 // Compares a declaration with what exists, in RabbitMQ's words: clients match on them.
 import type { FieldTable, FieldValue } from '../../codec/field-table.ts';
-import { formatTerm, typeName } from '../../exchanges/field-value.ts';
+import { formatTerm } from '../../exchanges/field-value.ts';
 import { BrokerError } from './errors.ts';
 import type { ExchangeSettings } from './exchange.ts';
+import { fieldTypeName, isInteger } from './field-values.ts';
 import type { QueueSettings } from './queue.ts';
 
 const QUEUE_TYPE = 'x-queue-type';
@@ -24,11 +25,6 @@ const QUEUE_ARGUMENTS = [
   'x-single-active-consumer',
   QUEUE_TYPE,
 ];
-
-/** The name that RabbitMQ gives to the type of a field table value: `longstr`, `signedint`. */
-export function fieldTypeName(type: FieldValue['type']): string {
-  return typeName(type);
-}
 
 function inequivalent(argument: string, resource: string, difference: string): BrokerError {
   return new BrokerError('PRECONDITION_FAILED', `inequivalent arg '${argument}' for ${resource}: ${difference}`);
@@ -79,7 +75,7 @@ function assertSameArgument(name: string, resource: string, received: FieldTable
 
 /** Integers of every width are of one class: RabbitMQ compares their values. */
 function typeClass(value: FieldValue): string {
-  return 'bBsuIilL'.includes(value.type) ? 'integer' : value.type;
+  return isInteger(value) ? 'integer' : value.type;
 }
 
 function describe(value: FieldValue | undefined): string {

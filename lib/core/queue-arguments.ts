@@ -1,24 +1,18 @@
 // Checks the arguments of a new queue as RabbitMQ does, value by value and in its words. What they do is the queue's business.
 // See https://www.rabbitmq.com/docs/queues#optional-arguments
 import type { FieldTable, FieldValue } from '../../codec/field-table.ts';
-import { fieldTypeName } from './declaration-checks.ts';
 import { BrokerError } from './errors.ts';
+import { fieldTypeName, integerProblem } from './field-values.ts';
 
 /** What is wrong with a value, as RabbitMQ prints it; undefined when nothing is. */
 type Check = (value: FieldValue, args: FieldTable) => string | undefined;
-
-const INTEGER_TYPES = 'bBsuIilL';
 
 function quoted(text: string): string {
   return `"${text}"`;
 }
 
-/** An integer of any width. */
-const integer: Check = (value) =>
-  INTEGER_TYPES.includes(value.type) ? undefined : quoted(`expected integer, got ${fieldTypeName(value.type)}`);
-
-const notNegative: Check = (value, args) =>
-  integer(value, args) ?? (Number(value.value) < 0 ? `{value_negative,${value.value}}` : undefined);
+const notNegative: Check = (value) =>
+  integerProblem(value) ?? (Number(value.value) < 0 ? `{value_negative,${value.value}}` : undefined);
 
 const positive: Check = (value, args) =>
   notNegative(value, args) ?? (Number(value.value) === 0 ? '{value_zero,0}' : undefined);

@@ -3,7 +3,6 @@
 import type { FieldTable } from '../../codec/field-table.ts';
 import { ArgumentError, type Routable } from '../../exchanges/exchange-type.ts';
 import type { ExchangeTypeRegistry } from '../../exchanges/exchange-type-registry.ts';
-import { typeName } from '../../exchanges/field-value.ts';
 import { route as traverse } from '../../exchanges/traverse.ts';
 import { type Binding, bindingIdentity, type Destination } from './binding.ts';
 import { ClassicQueue, type QueueContext } from './classic-queue.ts';
@@ -11,6 +10,7 @@ import type { Consumer } from './consumer.ts';
 import { assertSameExchange, assertSameQueue } from './declaration-checks.ts';
 import { BrokerError, describeResource, notFound } from './errors.ts';
 import { Exchange, type ExchangeSettings } from './exchange.ts';
+import { fieldTypeName } from './field-values.ts';
 import type { MemoryAccount } from './memory-account.ts';
 import type { Message } from './message.ts';
 import { generateReplyQueueName, isReplyQueueName } from './names.ts';
@@ -280,7 +280,7 @@ export class VirtualHost {
     if (argument === undefined) return () => undefined;
     if (argument.type !== 'S') {
       const resource = this.#describe('exchange', settings.name);
-      const type = typeName(argument.type);
+      const type = fieldTypeName(argument.type);
       throw new BrokerError(
         'PRECONDITION_FAILED',
         `invalid type '${type}' for arg 'alternate-exchange' in ${resource}`,

@@ -14,6 +14,7 @@ import {
   FRAME_METHOD,
   type Piece,
   PROTOCOL_HEADER,
+  queueDeclare,
   type StartOk,
   startOk,
   type Tuning,
@@ -93,6 +94,13 @@ export class WireClient {
     const frame = await this.#frameOrEnd(what);
     if (frame === undefined) throw new Error(`the broker closed the socket instead of sending ${what}`);
     return frame;
+  }
+
+  /** Declares an exclusive queue that the broker names and gives that name. */
+  async declareQueue(channel: number): Promise<string> {
+    this.send(queueDeclare(channel));
+    const declared = await this.expectMethod(channel, 50, 11);
+    return declared.toString('utf8', 1, 1 + declared.readUInt8(0));
   }
 
   /** Waits for this method and gives its arguments. */

@@ -2,7 +2,7 @@
 // broker, which must notice nothing: after the test it still publishes and gets its message.
 import t, { type Test } from 'tap';
 import type { Target } from './broker.ts';
-import { basicConsume, FRAME_BODY, FRAME_HEADER, message, queueDeclare } from './wire-bytes.ts';
+import { basicConsume, FRAME_BODY, FRAME_HEADER, message } from './wire-bytes.ts';
 import { WireClient } from './wire-client.ts';
 
 export interface WireTest {
@@ -45,9 +45,7 @@ class Bystander {
   static async open(t: Test, target: Target): Promise<Bystander> {
     const client = await new WireClient(t, target).open();
     await client.openChannel(1);
-    client.send(queueDeclare(1));
-    const declared = await client.expectMethod(1, 50, 11);
-    const queue = declared.toString('utf8', 1, 1 + declared.readUInt8(0));
+    const queue = await client.declareQueue(1);
     client.send(basicConsume(1, queue));
     await client.expectMethod(1, 60, 21);
     return new Bystander(t, client, queue);

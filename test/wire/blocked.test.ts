@@ -18,9 +18,7 @@ const CAPABLE = { clientProperties: { capabilities: { 'connection.blocked': true
 
 t.test('during a memory alarm publishers are not read from and told so; others go on', async (t) => {
   const consumer = await (await new WireClient(t, target).open(CAPABLE)).openChannel(1);
-  consumer.send(queueDeclare(1));
-  const declared = await consumer.expectMethod(1, 50, 11);
-  const queue = declared.toString('utf8', 1, 1 + declared.readUInt8(0));
+  const queue = await consumer.declareQueue(1);
   consumer.send(basicConsume(1, queue));
   await consumer.expectMethod(1, 60, 21);
 

@@ -11,9 +11,7 @@ const queueDelete = (queue: string) => method(1, 50, 40, short(0), shortString(q
 wireTest(target, 'delete-ok comes first, then the cancel of the consumers on the channel', async ({ t, client }) => {
   await client.open({ clientProperties: { capabilities: { consumer_cancel_notify: true } } });
   await client.openChannel(1);
-  client.send(queueDeclare(1));
-  const declared = await client.expectMethod(1, 50, 11);
-  const queue = declared.toString('utf8', 1, 1 + declared.readUInt8(0));
+  const queue = await client.declareQueue(1);
   client.send(basicConsume(1, queue));
   const consumerTag = await client.expectMethod(1, 60, 21);
   client.send(queueDelete(queue));
@@ -25,9 +23,7 @@ wireTest(target, 'delete-ok comes first, then the cancel of the consumers on the
 wireTest(target, 'a client that did not ask for it hears nothing', async ({ client }) => {
   await client.open();
   await client.openChannel(1);
-  client.send(queueDeclare(1));
-  const declared = await client.expectMethod(1, 50, 11);
-  const queue = declared.toString('utf8', 1, 1 + declared.readUInt8(0));
+  const queue = await client.declareQueue(1);
   client.send(basicConsume(1, queue));
   await client.expectMethod(1, 60, 21);
   client.send(queueDelete(queue), queueDeclare(1));

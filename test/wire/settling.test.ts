@@ -58,9 +58,7 @@ for (const [name, sent] of NOTHING_TO_SETTLE) {
 
 /** Gets one message with acknowledgement, tag 1. */
 async function getOne(client: WireClient): Promise<void> {
-  client.send(queueDeclare(1));
-  const declared = await client.expectMethod(1, 50, 11);
-  const queue = declared.toString('utf8', 1, 1 + declared.readUInt8(0));
+  const queue = await client.declareQueue(1);
   client.send(message(1, 'm', { routingKey: queue }), basicGet(1, queue));
   await client.expectMethod(1, 60, 71);
   await client.nextFrame('a header');

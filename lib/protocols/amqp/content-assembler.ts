@@ -1,13 +1,12 @@
 // Puts a content together: a method that carries one, its header, its body in pieces. It checks the order of frames and
 // knows nothing of what the content is for.
 
-import { CONTENT_HEADER_SIZE } from '../../../codec/frame-writer.ts';
+import { BASIC_CLASS, CONTENT_HEADER_SIZE } from '../../../codec/frame-writer.ts';
 import { BASIC_PUBLISH } from '../../../codec/generated/methods.ts';
 import { readUInt16, readUInt32 } from '../../../codec/integers.ts';
 import { AmqpError } from './amqp-error.ts';
 import type { PartialBodies } from './partial-bodies.ts';
 
-const BASIC_CLASS = 60;
 const TWO_TO_32 = 0x1_0000_0000;
 /** A body up to this size that comes in pieces is put together; a larger one stays in its pieces. */
 const CONTIGUOUS_BYTES = 64 * 1024;

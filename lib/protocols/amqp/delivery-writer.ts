@@ -1,5 +1,6 @@
 // Writes a message to a connection's output: a method frame, the content header, the body in frames. Property bytes, exchange
 // and routing key are copied as they came; only the numbers around them are new.
+import { BASIC_CLASS, CONTENT_HEADER_SIZE, FRAME_HEADER_SIZE, FRAME_OVERHEAD } from '../../../codec/frame-writer.ts';
 import { FRAME_BODY, FRAME_END, FRAME_HEADER, FRAME_METHOD } from '../../../codec/generated/constants.ts';
 import { BASIC_DELIVER } from '../../../codec/generated/methods.ts';
 import { putUInt32 } from '../../../codec/integers.ts';
@@ -8,19 +9,13 @@ import type { OutputBuffer } from './output-buffer.ts';
 
 /** Bodies from this size on go out by reference; below it a copy is cheaper than one more piece in a writev. */
 const BY_REFERENCE_BYTES = 16 * 1024;
-/** Frame type, channel and size before a payload, the end octet behind it. */
-const FRAME_OVERHEAD_BYTES = 8;
-const FRAME_HEADER_BYTES = 7;
 const FRAME_END_BYTES = Buffer.of(FRAME_END);
-/** Class, weight and body size of a content header. */
-const CONTENT_HEADER_BYTES = 12;
-const BASIC_CLASS = BASIC_DELIVER >>> 16;
 const TWO_TO_32 = 0x1_0000_0000;
 /** Below this a loop is faster than a call of Buffer.copy, measured on Node 20. */
 const LOOP_BYTES = 48;
 
 /** Copies bytes and returns the offset behind them. */
-export function copyBytes(source: Buffer, start: number, end: number, target: Buffer, offset: number): number {
+function copyBytes(source: Buffer, start: number, end: number, target: Buffer, offset: number): number {
   if (end - start > LOOP_BYTES) return offset + source.copy(target, offset, start, end);
   for (let at = start; at < end; at++) target[offset++] = source[at];
   return offset;
@@ -51,7 +46,7 @@ export function writeDelivery(
   const route = message.route.bytes;
   const methodSize = 4 + consumerTag.length + 9 + route.length;
   const contentSize = copiedContentSize(message, frameMax);
-  let at = output.reserve(FRAME_OVERHEAD_BYTES + methodSize + contentSize);
+  let at = output.reserve(FRAME_OVERHEAD + methodSize + contentSize);
   const { buffer } = output;
   at = putFrameHeader(buffer, at, FRAME_METHOD, channel, methodSize);
   at = putUInt32(BASIC_DELIVER, buffer, at);
@@ -71,17 +66,15 @@ export function writeContent(output: OutputBuffer, channel: number, frameMax: nu
 
 function isCopied(message: Message, frameMax: number): boolean {
   return (
-    message.pieces === null &&
-    message.bodySize < BY_REFERENCE_BYTES &&
-    message.bodySize <= frameMax - FRAME_OVERHEAD_BYTES
+    message.pieces === null && message.bodySize < BY_REFERENCE_BYTES && message.bodySize <= frameMax - FRAME_OVERHEAD
   );
 }
 
 /** Bytes that `writeContentAt` writes at its offset: the header, and the body unless it goes by reference. */
 function copiedContentSize(message: Message, frameMax: number): number {
-  const headerSize = FRAME_OVERHEAD_BYTES + CONTENT_HEADER_BYTES + message.propertiesEnd - message.propertiesStart;
+  const headerSize = FRAME_OVERHEAD + CONTENT_HEADER_SIZE + message.propertiesEnd - message.propertiesStart;
   if (message.bodySize === 0 || !isCopied(message, frameMax)) return headerSize;
-  return headerSize + FRAME_OVERHEAD_BYTES + message.bodySize;
+  return headerSize + FRAME_OVERHEAD + message.bodySize;
 }
 
 function writeContentAt(
@@ -93,7 +86,7 @@ function writeContentAt(
 ): void {
   const { buffer } = output;
   const { propertiesStart, propertiesEnd, bodySize } = message;
-  const headerSize = CONTENT_HEADER_BYTES + propertiesEnd - propertiesStart;
+  const headerSize = CONTENT_HEADER_SIZE + propertiesEnd - propertiesStart;
   let at = putFrameHeader(buffer, offset, FRAME_HEADER, channel, headerSize);
   at = putUInt32(BASIC_CLASS << 16, buffer, at);
   at = putUint64(buffer, at, bodySize);
@@ -114,14 +107,14 @@ function appendBody(output: OutputBuffer, channel: number, frameMax: number, mes
   const pieces = message.pieces ?? [
     message.bodyBuffer.subarray(message.bodyStart, message.bodyStart + message.bodySize),
   ];
-  const largest = frameMax - FRAME_OVERHEAD_BYTES;
+  const largest = frameMax - FRAME_OVERHEAD;
   let left = message.bodySize;
   let room = 0;
   for (const piece of pieces) {
     for (let start = 0; start < piece.length; ) {
       if (room === 0) {
         room = Math.min(largest, left);
-        const at = output.reserve(FRAME_HEADER_BYTES);
+        const at = output.reserve(FRAME_HEADER_SIZE);
         putFrameHeader(output.buffer, at, FRAME_BODY, channel, room);
       }
       const taken = Math.min(room, piece.length - start);

@@ -14,8 +14,8 @@ import {
   validateProperties,
 } from '../../../codec/properties.ts';
 import { findKey } from '../../../codec/table-scan.ts';
-import { fieldTypeName } from '../../core/declaration-checks.ts';
 import { BrokerError, describeResource } from '../../core/errors.ts';
+import { fieldTypeName } from '../../core/field-values.ts';
 import { Message } from '../../core/message.ts';
 import { REPLY_TO } from '../../core/names.ts';
 import { type ConfirmSink, PublisherConfirms } from '../../core/publisher-confirms.ts';

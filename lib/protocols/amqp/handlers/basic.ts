@@ -17,8 +17,8 @@ import {
   type BasicRecoverAsync,
   type BasicReject,
 } from '../../../../codec/generated/methods.ts';
-import { fieldTypeName } from '../../../core/declaration-checks.ts';
 import { describeResource } from '../../../core/errors.ts';
+import { integerProblem } from '../../../core/field-values.ts';
 import { REPLY_TO } from '../../../core/names.ts';
 import { requireAccess } from '../access.ts';
 import { AmqpError } from '../amqp-error.ts';
@@ -26,8 +26,6 @@ import type { Channel } from '../channel.ts';
 import type { Settlement } from '../deliveries.ts';
 import { writeContent } from '../delivery-writer.ts';
 import { queueNameOf } from './names.ts';
-
-const INTEGER_TYPES = 'bBsuIilL';
 
 export function consume(channel: Channel, method: BasicConsume): void {
   const { host, deliveries } = channel;
@@ -122,7 +120,7 @@ function requireRequeue(requeue: boolean): void {
 function priorityOf(args: FieldTable, resource: string): number {
   const priority = args.get('x-priority');
   if (priority === undefined) return 0;
-  if (INTEGER_TYPES.includes(priority.type)) return Number(priority.value);
-  const problem = `"expected integer, got ${fieldTypeName(priority.type)}"`;
+  const problem = integerProblem(priority);
+  if (problem === undefined) return Number(priority.value);
   throw new AmqpError('PRECONDITION_FAILED', `invalid arg 'x-priority' for ${resource}: ${problem}`);
 }
