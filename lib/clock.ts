@@ -3,6 +3,7 @@ import type { Clock, Timer } from './core/ports.ts';
 
 export const systemClock: Clock = {
   now: () => performance.now(),
+  epochMs: () => Date.now(),
   after: (delayMs, task) => timer(setTimeout(task, delayMs)),
   every: (periodMs, task) => timer(setInterval(task, periodMs)),
   endOfTurn: (task) => {

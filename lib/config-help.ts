@@ -28,6 +28,7 @@ function helpLine({ flag, variables, help, name, defaultText }: OptionRow): stri
 function placeholder(name: string): string {
   if (name.endsWith('Bytes')) return 'BYTES';
   if (name.endsWith('Ms')) return 'MS';
+  if (name.endsWith('Dir')) return 'FOLDER';
   return name.endsWith('Seconds') ? 'SECONDS' : 'VALUE';
 }
 

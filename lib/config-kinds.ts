@@ -25,6 +25,8 @@ export interface OptionKind<Value, Input = Value> {
 export interface CheckContext {
   /** Names of the virtual hosts that the broker will have. */
   readonly vhosts: readonly string[];
+  /** Memory beyond which publishers are blocked. */
+  readonly memoryLimitBytes: number;
 }
 
 /** A user as a program or a configuration file names one. */
@@ -72,6 +74,24 @@ export function text(): OptionKind<string> {
 /** True for a text that AMQP can carry as a short string and that isn't empty. */
 function isName(value: unknown): value is string {
   return typeof value === 'string' && value !== '' && Buffer.byteLength(value) <= 255;
+}
+
+/** What stands for no folder; a folder of that name is `./none`. */
+const NO_FOLDER = 'none';
+
+/** Path of a folder, relative ones from the working directory; the text `none` is no folder. */
+export function folder(): OptionKind<string | undefined, string> {
+  const allowed = `the path of a folder, a text of 1 to 4096 bytes, or '${NO_FOLDER}'`;
+  const isPath = (value: unknown): value is string =>
+    typeof value === 'string' && value !== '' && !value.includes('\0') && Buffer.byteLength(value) <= 4096;
+  return {
+    allowed,
+    check: (value, label) => {
+      if (value === NO_FOLDER) return undefined;
+      return isPath(value) ? value : refuse(label, value, allowed);
+    },
+    fromText: (value) => value,
+  };
 }
 
 /** One of some words. */

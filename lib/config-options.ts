@@ -6,7 +6,9 @@ import type { ExchangeType } from '../exchanges/exchange-type.ts';
 import type { UserDefinition } from './auth/users.ts';
 import {
   bytes,
+  type CheckContext,
   choice,
+  folder,
   integer,
   names,
   type OptionKind,
@@ -23,9 +25,9 @@ export const LEVERET_VERSION = '0.1.0';
 /** One row of the table. */
 export interface Option<Value, Input = Value> {
   readonly kind: OptionKind<Value, Input>;
-  /** Computed when the option is not given. */
-  readonly defaultValue: () => NoInfer<Input | Value>;
-  /** How the help names the default, when that isn't the value itself. */
+  /** Computed when the option is not given, if need be from those that stand before it in the table. */
+  readonly defaultValue: (context: CheckContext) => NoInfer<Input | Value>;
+  /** How the help names the default, when that isn't the value itself. Needed when it depends on other options. */
   readonly defaultText?: string;
   /** What it is, in one line. */
   readonly help: string;
@@ -49,6 +51,19 @@ export function availableMemoryBytes(): number {
   const constrained = process.constrainedMemory?.() ?? 0;
   return constrained > 0 ? Math.min(constrained, totalmem()) : totalmem();
 }
+
+const LEAST_MEMORY_BUDGET_BYTES = 2 ** 20;
+const MOST_DEFAULT_MEMORY_BUDGET_BYTES = 32 * 2 ** 20;
+
+/** The memory that queued messages get when there is a disk to move the others to: `memoryBudgetBytes`, when it isn't given. */
+export function defaultMemoryBudgetBytes(memoryLimitBytes: number): number {
+  const share = Math.min(Math.floor(memoryLimitBytes / 4), MOST_DEFAULT_MEMORY_BUDGET_BYTES);
+  return Math.max(share, LEAST_MEMORY_BUDGET_BYTES);
+}
+
+/** When storage forces messages to disk. */
+export const FSYNC_MODES = ['always', 'interval', 'never'] as const;
+export type FsyncMode = (typeof FSYNC_MODES)[number];
 
 const isExchangeTypeList = (value: unknown): value is readonly ExchangeType[] =>
   Array.isArray(value) &&
@@ -163,6 +178,44 @@ export const OPTIONS = {
     defaultValue: () => '40%',
     help: "memory beyond which publishers are blocked: bytes, '512MiB', '2GB' or a share of what the machine or container has",
   }),
+  /**
+   * Folder that holds messages and topology. `'none'`: they are kept in memory only, and gone when the broker ends.
+   * Default: none in a program, `./leveret-data` for the command.
+   */
+  dataDir: option({
+    kind: folder(),
+    defaultValue: () => undefined,
+    defaultText: './leveret-data (embedded: none)',
+    help: "folder that holds messages and topology; 'none' keeps them in memory only",
+  }),
+  /** When messages are forced to disk: before their confirm, once a second, or when the operating system likes. Default: `always`. */
+  fsync: option({
+    kind: choice(FSYNC_MODES),
+    defaultValue: () => 'always' as const,
+    help: 'when messages are forced to disk: always (before their confirm), interval (once a second), never (when the operating system likes)',
+  }),
+  /** Size of a segment of the write-ahead log, 1 MiB to 1 GiB. Default: 64 MiB. */
+  segmentSizeBytes: option({
+    kind: bytes(2 ** 20, 2 ** 30),
+    defaultValue: () => 64 * 2 ** 20,
+    help: 'size of a segment of the write-ahead log',
+  }),
+  /**
+   * Queued messages that are kept in memory when there is a data folder, at least 1 MiB; those beyond move to disk.
+   * A number of bytes or a text, as `memoryLimitBytes`. Default: a quarter of `memoryLimitBytes`, at most 32 MiB.
+   */
+  memoryBudgetBytes: option({
+    kind: bytes(LEAST_MEMORY_BUDGET_BYTES, Number.MAX_SAFE_INTEGER, availableMemoryBytes),
+    defaultValue: ({ memoryLimitBytes }) => defaultMemoryBudgetBytes(memoryLimitBytes),
+    defaultText: 'a quarter of the memory limit, at most 32MiB',
+    help: 'queued messages kept in memory when there is a data folder; those beyond move to disk',
+  }),
+  /** Free disk space below which publishers are blocked when there is a data folder; 0 turns that off. Default: 50000000. */
+  diskFreeLimitBytes: option({
+    kind: bytes(0, Number.MAX_SAFE_INTEGER),
+    defaultValue: () => 50_000_000,
+    help: 'free disk space below which publishers are blocked; 0 for no limit',
+  }),
   /** Longest time that a graceful close may take, in ms; then connections are cut. Default: 5000. */
   shutdownTimeoutMs: option({
     kind: integer(0, MAX_TIMER_MS),
@@ -216,7 +269,7 @@ export const OPTION_NAMES = Object.keys(OPTIONS) as OptionName[];
 export interface OptionRow {
   readonly name: OptionName;
   readonly kind: OptionKind<unknown, unknown>;
-  readonly defaultValue: () => unknown;
+  readonly defaultValue: (context: CheckContext) => unknown;
   readonly defaultText: string;
   readonly help: string;
   /** With the dashes; undefined when only a program can give the option. */
@@ -226,6 +279,9 @@ export interface OptionRow {
   /** The flag may be repeated, and the value is a list. */
   readonly isList: boolean;
 }
+
+/** For defaults that depend on no other option. */
+const NO_OTHERS: CheckContext = { vhosts: [], memoryLimitBytes: 0 };
 
 /** The table with every derived name. */
 export const OPTION_ROWS: readonly OptionRow[] = OPTION_NAMES.map((name) => {
@@ -237,7 +293,7 @@ export const OPTION_ROWS: readonly OptionRow[] = OPTION_NAMES.map((name) => {
     name,
     kind: row.kind,
     defaultValue: row.defaultValue,
-    defaultText: row.defaultText ?? textOf(row.defaultValue()),
+    defaultText: row.defaultText ?? textOf(row.defaultValue(NO_OTHERS)),
     help: row.help,
     flag: isText ? `--${row.flag ?? words}` : undefined,
     variables: isText ? [variable, ...(row.rabbitVariable === undefined ? [] : [row.rabbitVariable])] : [],

@@ -36,18 +36,18 @@ export function resolveOptions(options: BrokerOptions = {}): BrokerConfig {
 }
 
 function resolve(options: BrokerOptions, labels: Labels): BrokerConfig {
-  const context = { vhosts: ['/'] as readonly string[] };
+  const context = { vhosts: ['/'] as readonly string[], memoryLimitBytes: 0 };
   const checkRow = ({ name, kind, defaultValue }: OptionRow): unknown => {
-    const value = options[name];
-    const isAbsent = value === undefined;
-    if (isAbsent && defaultValue() === undefined) return undefined;
-    return kind.check(isAbsent ? defaultValue() : value, labels.get(name) ?? `option '${name}'`, context);
+    const given = options[name];
+    const value = given === undefined ? defaultValue(context) : given;
+    return value === undefined ? undefined : kind.check(value, labels.get(name) ?? `option '${name}'`, context);
   };
   const config: Partial<Record<OptionName, unknown>> = {};
   for (const row of OPTION_ROWS) {
     config[row.name] = checkRow(row);
-    // vhosts stand before users in the table, whose permissions name them.
+    // vhosts stand before users in the table, whose permissions name them, and the memory limit before what is a part of it.
     if (row.name === 'vhosts') context.vhosts = config.vhosts as readonly string[];
+    if (row.name === 'memoryLimitBytes') context.memoryLimitBytes = config.memoryLimitBytes as number;
   }
   // Every row of the table was checked by its own kind, which is where the types of BrokerConfig come from.
   return Object.freeze(config) as BrokerConfig;
@@ -65,6 +65,9 @@ export interface CommandLine {
   /** `--version`: print Leveret's version and end. */
   readonly version?: true;
 }
+
+/** What is other for the command than for a program that embeds the broker. */
+const COMMAND_DEFAULTS: BrokerOptions = { logLevel: 'info', dataDir: './leveret-data' };
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -95,7 +98,7 @@ export function parseCommandLine(
     parseEnvironment(env),
     flags,
   ];
-  const options: Partial<Record<OptionName, unknown>> = { logLevel: 'info' };
+  const options: Partial<Record<OptionName, unknown>> = { ...COMMAND_DEFAULTS };
   const labels = new Map<OptionName, string>();
   for (const { values, labelOf } of sources) {
     for (const [name, value] of values) {

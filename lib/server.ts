@@ -1,4 +1,5 @@
 // The composition root: the only file that wires implementations together.
+import { EventEmitter } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { getHeapStatistics } from 'node:v8';
@@ -8,10 +9,14 @@ import { createSaslMechanisms } from './auth/sasl.ts';
 import { UserStore } from './auth/users.ts';
 import { systemClock } from './clock.ts';
 import { type BrokerConfig, type BrokerOptions, resolveOptions } from './config.ts';
+import { Alarms } from './core/alarms.ts';
+import { IN_MEMORY } from './core/durability.ts';
 import { MemoryAccount } from './core/memory-account.ts';
+import { PublishFlow } from './core/publish-flow.ts';
 import { RetentionSlab } from './core/retention-slab.ts';
 import { TurnScheduler } from './core/turn.ts';
 import { VirtualHost, type VirtualHostContext } from './core/virtual-host.ts';
+import { DataFolder } from './data-folder.ts';
 import { createLogger, type Logger } from './log.ts';
 import type { PeerAddresses } from './protocols/amqp/amqp-context.ts';
 import { AmqpListener } from './protocols/amqp/amqp-listener.ts';
@@ -38,6 +43,12 @@ export interface Broker extends AsyncDisposable {
    */
   accept(stream: Duplex, peer?: PeerAddresses): void;
   /**
+   * `error`: the broker failed as a whole, and can no longer keep messages safe as it promises; what was confirmed before is.
+   * All that is left to do is to end it. As with any event emitter, an error that nobody listens for is thrown.
+   */
+  on(event: 'error', listener: (error: Error) => void): this;
+  off(event: 'error', listener: (error: Error) => void): this;
+  /**
    * Stops listening and closes every connection with 320 CONNECTION_FORCED; after `shutdownTimeoutMs` those that did not
    * answer are cut. Resolves when all is over; further calls give the same promise.
    */
@@ -51,9 +62,72 @@ export interface Broker extends AsyncDisposable {
  * @throws {Error} of the socket when it can't listen: `code` is EADDRINUSE, EACCES, EADDRNOTAVAIL...
  */
 export async function createBroker(options: BrokerOptions = {}): Promise<Broker> {
-  const broker = new RunningBroker(resolveOptions(options));
-  await broker.listen();
+  const config = resolveOptions(options);
+  const core = await createCore(config);
+  const broker = new RunningBroker(config, core);
+  try {
+    await broker.listen();
+  } catch (error) {
+    await core.folder?.close();
+    throw error;
+  }
   return broker;
+}
+
+/** The parts of a broker that know nothing of listeners and protocols. */
+interface BrokerCore {
+  readonly logger: Logger;
+  readonly memory: MemoryAccount;
+  readonly alarms: Alarms;
+  readonly flow: PublishFlow;
+  readonly turn: TurnScheduler;
+  readonly slab: RetentionSlab;
+  readonly events: EventEmitter;
+  readonly virtualHosts: ReadonlyMap<string, VirtualHost>;
+  /** Null when everything is in memory. */
+  readonly folder: DataFolder | null;
+}
+
+async function createCore(config: BrokerConfig): Promise<BrokerCore> {
+  const logger = config.logger ?? createLogger({ level: config.logLevel, format: config.logFormat });
+  const memory = new MemoryAccount(config.memoryLimitBytes, getHeapStatistics().heap_size_limit);
+  const alarms = new Alarms();
+  const flow = new PublishFlow();
+  const turn = new TurnScheduler(systemClock);
+  const slab = new RetentionSlab();
+  const events = new EventEmitter();
+  const defect = (err: unknown): void => logger.error({ err }, 'a defect of the broker');
+  alarms.set('memory', memory.raised);
+  memory.watch((raised) => {
+    const fields = { usedBytes: memory.usedBytes, limitBytes: memory.limitBytes };
+    if (raised) logger.warn(fields, 'memory alarm: publishers are blocked until consumers made room');
+    else logger.info(fields, 'memory alarm cleared');
+    alarms.set('memory', raised);
+  });
+  // In a turn of its own: with nobody listening it must end the program, not be caught by whoever noticed the failure.
+  const failed = (error: Error): void => process.nextTick(() => events.emit('error', error));
+  const parts = { clock: systemClock, turn, memory, flow, alarms, logger, defect, failed };
+  const folder = config.dataDir === undefined ? null : await DataFolder.open(config.dataDir, config, parts);
+  try {
+    const exchangeTypes = new ExchangeTypeRegistry([...builtInExchangeTypes, ...config.exchangeTypes]);
+    const store = folder?.store ?? null;
+    const context: VirtualHostContext = {
+      exchangeTypes,
+      memory,
+      turn,
+      slab,
+      defect,
+      durability: store ?? IN_MEMORY,
+      store,
+    };
+    const names = new Set([...config.vhosts, ...(folder?.virtualHostNames ?? [])]);
+    const virtualHosts = new Map([...names].map((name) => [name, new VirtualHost(name, context)]));
+    folder?.start(virtualHosts);
+    return { logger, memory, alarms, flow, turn, slab, events, virtualHosts, folder };
+  } catch (error) {
+    await folder?.close();
+    throw error;
+  }
 }
 
 const MAX_INTERVAL_MS = 2 ** 31 - 1;
@@ -67,27 +141,18 @@ const EMBEDDED_PEER: PeerAddresses = {
 
 class RunningBroker implements Broker {
   readonly #config: BrokerConfig;
-  readonly #memory: MemoryAccount;
+  readonly #core: BrokerCore;
   readonly #amqp: AmqpListener;
   readonly #server: Server;
-  readonly #logger: Logger;
   #port = 0;
   #closed: Promise<void> | undefined;
 
-  constructor(config: BrokerConfig) {
-    const logger = config.logger ?? createLogger({ level: config.logLevel, format: config.logFormat });
-    const memory = new MemoryAccount(config.memoryLimitBytes, getHeapStatistics().heap_size_limit);
-    const turn = new TurnScheduler(systemClock);
-    const slab = new RetentionSlab();
-    const exchangeTypes = new ExchangeTypeRegistry([...builtInExchangeTypes, ...config.exchangeTypes]);
-    const defect = (err: unknown): void => logger.error({ err }, 'a defect of the broker');
-    const context: VirtualHostContext = { exchangeTypes, memory, turn, slab, defect };
-    const virtualHosts = new Map(config.vhosts.map((name) => [name, new VirtualHost(name, context)]));
+  constructor(config: BrokerConfig, core: BrokerCore) {
+    const { logger, memory, alarms, flow, turn, slab, virtualHosts } = core;
     const { frameMaxBytes, channelMax, heartbeatSeconds, handshakeTimeoutMs, maxMessageSizeBytes, loopbackUsers } =
       config;
     this.#config = config;
-    this.#logger = logger;
-    this.#memory = memory;
+    this.#core = core;
     this.#amqp = new AmqpListener(
       {
         serverProperties: serverProperties(config),
@@ -101,6 +166,8 @@ class RunningBroker implements Broker {
         loopbackUsers,
         virtualHosts,
         memory,
+        alarms,
+        flow,
         turn,
         slab,
         clock: systemClock,
@@ -109,11 +176,6 @@ class RunningBroker implements Broker {
       config.maxConnections,
     );
     this.#server = createServer({ noDelay: true }, (socket: Socket) => this.#amqp.accept(socket, socket, true));
-    memory.watch((raised) => {
-      const fields = { usedBytes: memory.usedBytes, limitBytes: memory.limitBytes };
-      if (raised) logger.warn(fields, 'memory alarm: publishers are blocked until consumers made room');
-      else logger.info(fields, 'memory alarm cleared');
-    });
   }
 
   get url(): string {
@@ -137,7 +199,7 @@ class RunningBroker implements Broker {
   }
 
   get memoryUsedBytes(): number {
-    return this.#memory.usedBytes;
+    return this.#core.memory.usedBytes;
   }
 
   get connectionEnds(): ReadonlyMap<CloseReason, number> {
@@ -151,7 +213,7 @@ class RunningBroker implements Broker {
       server.listen({ host: this.#config.host, port: this.#config.port }, () => {
         server.off('error', reject);
         // A connection that can't be accepted (too many open files) is its client's loss, not the broker's end.
-        server.on('error', (err) => this.#logger.error({ err }, 'a connection could not be accepted'));
+        server.on('error', (err) => this.#core.logger.error({ err }, 'a connection could not be accepted'));
         resolve();
       });
     });
@@ -161,6 +223,16 @@ class RunningBroker implements Broker {
 
   accept(stream: Duplex, peer: PeerAddresses = EMBEDDED_PEER): void {
     this.#amqp.accept(stream, peer, false);
+  }
+
+  on(event: 'error', listener: (error: Error) => void): this {
+    this.#core.events.on(event, listener);
+    return this;
+  }
+
+  off(event: 'error', listener: (error: Error) => void): this {
+    this.#core.events.off(event, listener);
+    return this;
   }
 
   close(): Promise<void> {
@@ -178,6 +250,7 @@ class RunningBroker implements Broker {
     const stayAlive = setInterval(() => {}, MAX_INTERVAL_MS);
     await this.#amqp.close(this.#config.shutdownTimeoutMs);
     await stopped;
+    await this.#core.folder?.close();
     clearInterval(stayAlive);
   }
 }

@@ -35,15 +35,19 @@ const LAYERS: readonly Layer[] = [
   { name: 'exchanges', files: /^exchanges\//, mayImport: [] },
   { name: 'lib/auth', files: /^lib\/auth\//, mayImport: [] },
   { name: 'lib/core', files: /^lib\/core\//, mayImport: [/^exchanges\//, PURE_CODEC] },
-  { name: 'lib/storage', files: /^lib\/storage\//, mayImport: [/^lib\/core\//] },
+  { name: 'lib/storage', files: /^lib\/storage\//, mayImport: [/^lib\/core\//, PURE_CODEC] },
   { name: 'lib/protocols/amqp', files: /^lib\/protocols\/amqp\//, mayImport: [/^lib\/(core|auth)\//, /^codec\//] },
   {
     name: 'the configuration',
     files: /^lib\/(config(-[\w-]+)?|log)\.ts$/,
     mayImport: [/^lib\/auth\//, /^exchanges\/exchange-type\.ts$/],
   },
-  { name: 'the composition root', files: /^lib\/(server|index|clock)\.ts$/, mayImport: [/^(codec|exchanges|lib)\//] },
-  { name: 'bin', files: /^bin\//, mayImport: [/^lib\/(index|log|config(-[\w-]+)?)\.ts$/] },
+  {
+    name: 'the composition root',
+    files: /^lib\/(server|data-folder|index|clock)\.ts$/,
+    mayImport: [/^(codec|exchanges|lib)\//],
+  },
+  { name: 'bin', files: /^bin\//, mayImport: [/^lib\/(index|log|config(-[\w-]+)?|storage\/inspect-command)\.ts$/] },
   { name: 'test', files: /^test\//, mayImport: [/./] },
 ];
 

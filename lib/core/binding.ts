@@ -1,12 +1,26 @@
 // A binding of an exchange to a queue or to another exchange, and the set of those that end at one destination.
+import type { FieldTable } from '../../codec/field-table.ts';
 import type { Arguments, Binding as ExchangeBinding } from '../../exchanges/exchange-type.ts';
 import type { Exchange } from './exchange.ts';
 import type { Queue } from './queue.ts';
 
 export type Destination = Queue | Exchange;
 
+/** Names a binding's ends: what `queue.bind` and `exchange.bind` share. */
+export interface BindingRequest {
+  readonly source: string;
+  readonly destinationKind: 'queue' | 'exchange';
+  readonly destination: string;
+  readonly bindingKey: string;
+  readonly arguments: FieldTable;
+}
+
+/** Shared by all that have no arguments. */
+export const NO_ARGUMENTS: FieldTable = new Map();
+
 export interface Binding extends ExchangeBinding<Destination> {
   readonly source: Exchange;
+  readonly arguments: FieldTable;
 }
 
 /** The bindings that end at one queue or exchange. Most have one or two: an array costs the least. */

@@ -42,7 +42,12 @@ export class LengthLimit {
   }
 
   removed(message: Message): void {
-    this.#bytes -= message.bodySize;
+    this.#bytes = Math.max(0, this.#bytes - message.bodySize);
+  }
+
+  /** No message is ready any more. */
+  clear(): void {
+    this.#bytes = 0;
   }
 }
 

@@ -30,6 +30,8 @@ export class MemoryAccount {
   #bufferBytes = 0;
   #heapBytes = 0;
   #raised = false;
+  #budgetBytes = Infinity;
+  #overBudget: () => void = () => {};
 
   /**
    * @param limitBytes bytes of messages, overhead included, above which the alarm is raised
@@ -50,6 +52,12 @@ export class MemoryAccount {
     return this.#raised;
   }
 
+  /** Calls `overBudget` for whatever is added while more than `bytes` are used: what could leave memory should. */
+  setBudget(bytes: number, overBudget: () => void): void {
+    this.#budgetBytes = bytes;
+    this.#overBudget = overBudget;
+  }
+
   /** Tells `listener` of every change of the alarm until the returned function is called. */
   watch(listener: AlarmListener): () => void {
     this.#listeners.add(listener);
@@ -66,6 +74,8 @@ export class MemoryAccount {
       this.#bufferBytes += message.size;
       this.#heapBytes += MESSAGE_OVERHEAD_BYTES;
     }
+    const used = this.#bufferBytes + this.#heapBytes;
+    if (used > this.#budgetBytes) this.#overBudget();
     if (!this.#raised) this.#check();
   }
 

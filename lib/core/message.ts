@@ -23,6 +23,12 @@ export class Message implements Routable {
   readonly pieces: Buffer[] | null;
   /** How many queues and unacknowledged deliveries hold it; owned by the queues. */
   references = 0;
+  /** Asked to survive a restart (delivery mode 2): durable queues keep it on disk. */
+  persistent = false;
+  /** When it expires, in milliseconds since 1970; 0 when it does not. */
+  expiresAtMs = 0;
+  /** What the message store notes about it; the store's alone. */
+  stored: object | null = null;
   #isolated = false;
 
   constructor(

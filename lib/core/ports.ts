@@ -12,6 +12,8 @@ export interface Timer {
 export interface Clock {
   /** Milliseconds that never go backwards. */
   now(): number;
+  /** Milliseconds since 1970, for what outlives the process. */
+  epochMs(): number;
   /** Calls `task` once, after `delayMs` milliseconds. */
   after(delayMs: number, task: () => void): Timer;
   /** Calls `task` every `periodMs` milliseconds. */
@@ -44,4 +46,12 @@ export interface Logger {
   warn(fields: object, text: string): void;
   error(fields: object, text: string): void;
   child(fields: object): Logger;
+}
+
+/** Tells when what was done so far would survive a crash. */
+export interface Durability {
+  /** Moves with everything that is to be made durable: compare it to learn whether something was. */
+  readonly sequence: number;
+  /** Calls `done` once all that was done up to now is durable: at once when it is already. Never after the store has failed. */
+  whenDurable(done: () => void): void;
 }

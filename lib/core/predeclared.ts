@@ -13,6 +13,11 @@ export const PREDECLARED_EXCHANGES: readonly (readonly [name: string, type: stri
   ['amq.topic', 'topic', false],
 ];
 
+/** The exchanges that no client declares or deletes, the default one included. */
+export function isPredeclared(name: string): boolean {
+  return name === '' || PREDECLARED_EXCHANGES.some(([predeclared]) => predeclared === name);
+}
+
 /** Routes to the queue that the routing key names: every queue is bound to the default exchange, and nothing else ever is. */
 export class DefaultRouter implements Router<Destination> {
   readonly routesByKeyOnly = true;

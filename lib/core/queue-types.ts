@@ -2,18 +2,20 @@
 import { ClassicQueue, type QueueContext } from './classic-queue.ts';
 import { queueTypeOf } from './declaration-checks.ts';
 import { BrokerError, describeResource } from './errors.ts';
+import type { RecoveredQueue } from './message-store.ts';
 import type { Queue, QueueSettings } from './queue.ts';
 import { checkClassicArguments, checkQueueArguments } from './queue-arguments.ts';
 
 /**
  * Makes the queue that `settings` describe.
+ * @param recovered what it was before a restart; null for a new queue
  * @throws {BrokerError} PRECONDITION_FAILED for an argument that is wrong, NOT_IMPLEMENTED for a type that is not built yet
  */
-export function createQueue(settings: QueueSettings, context: QueueContext): Queue {
+export function createQueue(settings: QueueSettings, context: QueueContext, recovered: RecoveredQueue | null): Queue {
   const resource = describeResource('queue', settings.name, context.virtualHost);
   checkQueueArguments(resource, settings.arguments);
   const type = queueTypeOf(settings.arguments);
   if (type !== 'classic') throw new BrokerError('NOT_IMPLEMENTED', `queue type '${type}'`);
   checkClassicArguments(resource, settings.arguments);
-  return new ClassicQueue(settings, context);
+  return new ClassicQueue(settings, context, recovered);
 }

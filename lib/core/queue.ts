@@ -46,8 +46,11 @@ export interface Queue extends QueueNode {
    * @param confirmation settled exactly once by this queue; null when nobody waits
    */
   publish(message: Message, confirmation: Confirmation | null): void;
-  /** Takes the first ready message out, to be settled like a delivery, unless `noAck`. Null when there is none. */
-  get(noAck: boolean): Delivery | null;
+  /**
+   * Takes the first ready message out, to be settled like a delivery, unless `noAck`.
+   * @param done called once, at once or later, with the message; with null when there is none, or the queue is deleted meanwhile
+   */
+  get(noAck: boolean, done: (delivery: Delivery | null) => void): void;
   /** @throws {BrokerError} ACCESS_REFUSED when exclusive use forbids this consumer. */
   checkConsumer(consumer: Consumer): void;
   /** Starts deliveries to a consumer that passed `checkConsumer`. */

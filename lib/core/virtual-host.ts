@@ -1,23 +1,23 @@
 // A virtual host: its exchanges, queues and bindings, and the way of a message from its route to its queues.
 
-import type { FieldTable } from '../../codec/field-table.ts';
-import { ArgumentError, type Routable } from '../../exchanges/exchange-type.ts';
+import type { ExchangeType, Routable } from '../../exchanges/exchange-type.ts';
 import type { ExchangeTypeRegistry } from '../../exchanges/exchange-type-registry.ts';
 import { route as traverse } from '../../exchanges/traverse.ts';
-import { type Binding, bindingIdentity, type Destination } from './binding.ts';
-import { ClassicQueue, type QueueContext } from './classic-queue.ts';
+import { type Binding, type BindingRequest, bindingIdentity, type Destination, NO_ARGUMENTS } from './binding.ts';
+import type { QueueContext } from './classic-queue.ts';
 import type { Consumer } from './consumer.ts';
 import { assertSameExchange, assertSameQueue } from './declaration-checks.ts';
 import { BrokerError, describeResource, notFound } from './errors.ts';
 import { Exchange, type ExchangeSettings } from './exchange.ts';
-import { fieldTypeName } from './field-values.ts';
+import { alternateOf, checkArguments, unknownExchangeType } from './exchange-checks.ts';
 import type { MemoryAccount } from './memory-account.ts';
 import type { Message } from './message.ts';
-import { generateReplyQueueName, isReplyQueueName } from './names.ts';
-import type { Owner } from './ports.ts';
-import { DefaultRouter, PREDECLARED_EXCHANGES } from './predeclared.ts';
+import { type MessageStore, type RecoveredQueue, survivesRestart } from './message-store.ts';
+import type { Durability, Owner } from './ports.ts';
+import { DefaultRouter, isPredeclared, PREDECLARED_EXCHANGES } from './predeclared.ts';
 import type { Queue, QueueSettings } from './queue.ts';
 import { createQueue } from './queue-types.ts';
+import { ReplyQueues } from './reply-queues.ts';
 import type { RetentionSlab } from './retention-slab.ts';
 import { type Route, RouteCache } from './route.ts';
 import type { TurnScheduler } from './turn.ts';
@@ -30,24 +30,20 @@ export interface VirtualHostContext {
   readonly slab: RetentionSlab;
   /** Logs a defect of ours. */
   readonly defect: (error: unknown) => void;
-}
-
-const EMPTY_ARGUMENTS: FieldTable = new Map();
-
-/** Names a binding's other end: what `queue.bind` and `exchange.bind` share. */
-export interface BindingRequest {
-  readonly source: string;
-  readonly destinationKind: 'queue' | 'exchange';
-  readonly destination: string;
-  readonly bindingKey: string;
-  readonly arguments: FieldTable;
+  /** Tells when what was done is durable. */
+  readonly durability: Durability;
+  /** Keeps what is durable and what memory has no room for; null where there is no disk. */
+  readonly store: MessageStore | null;
 }
 
 export class VirtualHost {
   readonly name: string;
   readonly exchanges = new Map<string, Exchange>();
   readonly queues = new Map<string, Queue>();
-  readonly #replyQueues = new Map<string, Queue>();
+  /** Tells when declarations, publishes and acknowledgements so far are durable. */
+  readonly durability: Durability;
+  readonly #replies: ReplyQueues;
+  readonly #store: MessageStore | null;
   readonly #types: ExchangeTypeRegistry;
   readonly #queueContext: QueueContext;
   readonly #routes = new RouteCache();
@@ -56,7 +52,9 @@ export class VirtualHost {
 
   constructor(name: string, context: VirtualHostContext) {
     this.name = name;
+    this.durability = context.durability;
     this.#types = context.exchangeTypes;
+    this.#store = context.store;
     this.#queueContext = {
       virtualHost: name,
       memory: context.memory,
@@ -64,7 +62,9 @@ export class VirtualHost {
       slab: context.slab,
       defect: context.defect,
       queueUnused: (queue) => this.#removeQueue(queue),
+      createStore: (queue) => context.store?.createQueue(name, queue) ?? null,
     };
+    this.#replies = new ReplyQueues(this.#queueContext);
     this.#addPredeclared();
   }
 
@@ -94,11 +94,8 @@ export class VirtualHost {
       assertSameExchange(this.#describe('exchange', settings.name), settings, current.settings);
       return current;
     }
-    const alternate = this.#alternateOf(settings);
-    checkArguments(() => type.validateExchange?.(settings.arguments));
-    const exchange = new Exchange(settings, type.createRouter<Destination>(settings.arguments), alternate);
-    this.exchanges.set(settings.name, exchange);
-    this.#version++;
+    const exchange = this.#addExchange(settings, type);
+    if (settings.durable) this.#store?.exchangeDeclared(this.name, settings);
     return exchange;
   }
 
@@ -124,12 +121,10 @@ export class VirtualHost {
       source,
       destination,
       bindingKey: request.bindingKey,
-      arguments: request.arguments.size === 0 ? EMPTY_ARGUMENTS : request.arguments,
+      arguments: request.arguments.size === 0 ? NO_ARGUMENTS : request.arguments,
     };
-    source.outgoing.set(identity, binding);
-    source.router.bind(binding);
-    destination.bindings.add(binding);
-    this.#version++;
+    this.#addBinding(identity, binding);
+    if (isDurable(binding)) this.#store?.bound(this.name, requestOf(binding));
   }
 
   /** Removes a binding, if it exists. @throws {BrokerError} RESOURCE_LOCKED for another's exclusive queue */
@@ -190,30 +185,57 @@ export class VirtualHost {
     for (const queue of owner.ownedQueues) this.#removeQueue(queue);
   }
 
-  /**
-   * Gives a consumer an address of its own for direct replies: whatever is published to the default exchange with that
-   * routing key goes to it. See https://www.rabbitmq.com/docs/direct-reply-to
-   */
   openReplyQueue(consumer: Consumer): Queue {
-    const settings = {
-      name: generateReplyQueueName(),
-      durable: false,
-      autoDelete: false,
-      owner: null,
-      arguments: EMPTY_ARGUMENTS,
-    };
-    const queue = new ClassicQueue(settings, this.#queueContext);
-    queue.addConsumer(consumer);
-    this.#replyQueues.set(settings.name, queue);
-    return queue;
+    return this.#replies.open(consumer);
   }
 
   closeReplyQueue(queue: Queue): void {
-    if (this.#replyQueues.delete(queue.name)) queue.close();
+    this.#replies.close(queue);
   }
 
   hasReplyQueue(name: string): boolean {
-    return this.#replyQueues.has(name);
+    return this.#replies.has(name);
+  }
+
+  // What was there before a restart: not logged, and not checked but for what may have changed since
+
+  /** @throws {BrokerError} COMMAND_INVALID when its type is not there any more, PRECONDITION_FAILED for its arguments */
+  restoreExchange(settings: ExchangeSettings): void {
+    const type = this.#types.get(settings.type);
+    if (type === undefined) throw unknownExchangeType(settings.type);
+    this.#addExchange(settings, type);
+  }
+
+  /** @throws {BrokerError} when the queue's type or arguments are not known any more */
+  restoreQueue(settings: QueueSettings, recovered: RecoveredQueue): Queue {
+    const queue = createQueue(settings, this.#queueContext, recovered);
+    this.#register(queue);
+    return queue;
+  }
+
+  /** Does nothing when one of its ends is not there. */
+  restoreBinding(request: BindingRequest): void {
+    const { destinationKind: kind, destination: name, bindingKey, arguments: args } = request;
+    const source = this.exchanges.get(request.source);
+    const destination = kind === 'queue' ? this.queues.get(name) : this.exchanges.get(name);
+    if (source === undefined || destination === undefined) return;
+    const binding = { source, destination, bindingKey, arguments: args.size === 0 ? NO_ARGUMENTS : args };
+    this.#addBinding(bindingIdentity(kind, name, bindingKey, args), binding);
+  }
+
+  /** Exchanges that are there again after a restart, but for those that every virtual host has. */
+  *durableExchanges(): Generator<ExchangeSettings> {
+    for (const { name, settings } of this.exchanges.values()) {
+      if (settings.durable && !isPredeclared(name)) yield settings;
+    }
+  }
+
+  /** Bindings that are there again after a restart. */
+  *durableBindings(): Generator<BindingRequest> {
+    for (const exchange of this.exchanges.values()) {
+      if (!exchange.settings.durable) continue;
+      for (const binding of exchange.outgoing.values()) if (isDurable(binding)) yield requestOf(binding);
+    }
   }
 
   // Messages
@@ -248,9 +270,7 @@ export class VirtualHost {
 
   /** Gives a message that was published to the default exchange to the clients whose reply addresses its keys name. */
   deliverReplies(message: Message, extraKeys: readonly string[]): void {
-    if (this.#replyQueues.size === 0) return;
-    this.#findReplyQueue(message.routingKey)?.publish(message, null);
-    for (const key of extraKeys) this.#findReplyQueue(key)?.publish(message, null);
+    this.#replies.deliver(message, extraKeys);
   }
 
   #resolve(route: Route): void {
@@ -264,38 +284,41 @@ export class VirtualHost {
   }
 
   #addPredeclared(): void {
-    const base = { durable: true, autoDelete: false, arguments: EMPTY_ARGUMENTS };
+    const base = { durable: true, autoDelete: false, arguments: NO_ARGUMENTS };
     const router = new DefaultRouter(this.queues);
     const settings = { ...base, name: '', type: 'direct', internal: false };
     this.exchanges.set('', new Exchange(settings, router, () => undefined));
-    for (const [name, type, internal] of PREDECLARED_EXCHANGES) this.declareExchange({ ...base, name, type, internal });
+    for (const [name, type, internal] of PREDECLARED_EXCHANGES) this.restoreExchange({ ...base, name, type, internal });
   }
 
-  #findReplyQueue(name: string): Queue | undefined {
-    return isReplyQueueName(name) ? this.#replyQueues.get(name) : undefined;
+  #addExchange(settings: ExchangeSettings, type: ExchangeType): Exchange {
+    const alternateName = alternateOf(settings, this.#describe('exchange', settings.name));
+    const alternate = (): Exchange | undefined =>
+      alternateName === '' ? undefined : this.exchanges.get(alternateName);
+    checkArguments(() => type.validateExchange?.(settings.arguments));
+    const exchange = new Exchange(settings, type.createRouter<Destination>(settings.arguments), alternate);
+    this.exchanges.set(settings.name, exchange);
+    this.#version++;
+    return exchange;
   }
 
-  #alternateOf(settings: ExchangeSettings): () => Exchange | undefined {
-    const argument = settings.arguments.get('alternate-exchange');
-    if (argument === undefined) return () => undefined;
-    if (argument.type !== 'S') {
-      const resource = this.#describe('exchange', settings.name);
-      const type = fieldTypeName(argument.type);
-      throw new BrokerError(
-        'PRECONDITION_FAILED',
-        `invalid type '${type}' for arg 'alternate-exchange' in ${resource}`,
-      );
-    }
-    // The default exchange is no alternate: it would route by name what is bound by key.
-    return () => (argument.value === '' ? undefined : this.exchanges.get(argument.value));
+  #addBinding(identity: string, binding: Binding): void {
+    binding.source.outgoing.set(identity, binding);
+    binding.source.router.bind(binding);
+    binding.destination.bindings.add(binding);
+    this.#version++;
   }
 
   #addQueue(settings: QueueSettings): Queue {
-    const queue = createQueue(settings, this.#queueContext);
-    this.queues.set(settings.name, queue);
+    const queue = createQueue(settings, this.#queueContext, null);
     settings.owner?.ownedQueues.add(queue);
-    this.#version++;
+    this.#register(queue);
     return queue;
+  }
+
+  #register(queue: Queue): void {
+    this.queues.set(queue.name, queue);
+    this.#version++;
   }
 
   #removeQueue(queue: Queue): void {
@@ -309,9 +332,17 @@ export class VirtualHost {
   #removeExchange(exchange: Exchange): void {
     this.exchanges.delete(exchange.name);
     this.#version++;
-    for (const binding of exchange.outgoing.values()) binding.destination.bindings.delete(binding);
+    for (const binding of exchange.outgoing.values()) {
+      binding.destination.bindings.delete(binding);
+      this.#unlogBinding(binding);
+    }
     exchange.outgoing.clear();
     for (const binding of [...exchange.bindings]) this.#removeOutgoing(binding);
+    if (exchange.settings.durable) this.#store?.exchangeDeleted(this.name, exchange.name);
+  }
+
+  #unlogBinding(binding: Binding): void {
+    if (isDurable(binding)) this.#store?.unbound(this.name, requestOf(binding));
   }
 
   /** Removes a binding at its source, which may have waited for its last binding to go. */
@@ -320,6 +351,7 @@ export class VirtualHost {
     const kind = destination.isExchange ? 'exchange' : 'queue';
     source.outgoing.delete(bindingIdentity(kind, destination.name, bindingKey, args));
     source.router.unbind(binding);
+    this.#unlogBinding(binding);
     const isHere = this.exchanges.get(source.name) === source;
     if (source.settings.autoDelete && source.outgoing.size === 0 && isHere) this.#removeExchange(source);
   }
@@ -346,16 +378,13 @@ export class VirtualHost {
   }
 }
 
-/** Exchange types are looked up before anything else is checked, even for an exchange that exists. */
-function unknownExchangeType(type: string): BrokerError {
-  return new BrokerError('COMMAND_INVALID', `${type === '' ? 'invalid' : 'unknown'} exchange type '${type}'`);
+/** Whether a binding is there again after a restart: when both of its ends are. */
+function isDurable({ source, destination }: Binding): boolean {
+  if (!source.settings.durable) return false;
+  return destination.isExchange ? destination.settings.durable : survivesRestart(destination.settings);
 }
 
-function checkArguments(check: () => void): void {
-  try {
-    check();
-  } catch (error) {
-    if (error instanceof ArgumentError) throw new BrokerError('PRECONDITION_FAILED', error.message);
-    throw error;
-  }
+function requestOf({ source, destination, bindingKey, arguments: args }: Binding): BindingRequest {
+  const destinationKind = destination.isExchange ? 'exchange' : 'queue';
+  return { source: source.name, destinationKind, destination: destination.name, bindingKey, arguments: args };
 }

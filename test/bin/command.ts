@@ -29,6 +29,7 @@ export interface Command {
 
 /**
  * Starts `leveret`, with these variables and no LEVERET_ or RABBITMQ_ ones of the test's own; killed at the end of the test.
+ * Unless told otherwise it keeps everything in memory, so that no run leaves anything to the next one.
  * @param nodeArgs arguments for Node.js itself
  */
 export function startCommand(
@@ -44,7 +45,7 @@ export function startCommand(
     ['-u', 'NODE_OPTIONS', process.execPath, '--import', 'tsx', ...nodeArgs, 'bin/leveret.ts', ...args],
     {
       cwd: ROOT,
-      env: { ...Object.fromEntries(inherited), ...env },
+      env: { ...Object.fromEntries(inherited), LEVERET_DATA_DIR: 'none', ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     },
   );

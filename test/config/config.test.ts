@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import t from 'tap';
 import { type BrokerOptions, parseCommandLine, resolveOptions } from '../../lib/config.ts';
 import { ConfigError } from '../../lib/config-error.ts';
-import { LEVERET_VERSION, OPTION_NAMES, OPTION_ROWS } from '../../lib/config-options.ts';
+import { defaultMemoryBudgetBytes, LEVERET_VERSION, OPTION_NAMES, OPTION_ROWS } from '../../lib/config-options.ts';
 
 const noFile = (path: string): string => {
   throw Object.assign(new Error(path), { code: 'ENOENT' });
@@ -45,6 +45,10 @@ t.test('nothing given is what RabbitMQ has, on loopback', async (t) => {
     heartbeatSeconds: 60,
     handshakeTimeoutMs: 10000,
     maxMessageSizeBytes: 134217728,
+    dataDir: undefined,
+    fsync: 'always',
+    segmentSizeBytes: 67108864,
+    diskFreeLimitBytes: 50000000,
     shutdownTimeoutMs: 5000,
     maxConnections: 0,
     product: 'RabbitMQ',
@@ -73,6 +77,9 @@ t.test('integers are taken within their bounds and refused outside', async (t) =
     ['heartbeatSeconds', 0, 65535],
     ['frameMaxBytes', 4096, 2 ** 31 - 1],
     ['maxMessageSizeBytes', 1, 512 * 2 ** 20],
+    ['segmentSizeBytes', 2 ** 20, 2 ** 30],
+    ['memoryBudgetBytes', 2 ** 20, Number.MAX_SAFE_INTEGER],
+    ['diskFreeLimitBytes', 0, Number.MAX_SAFE_INTEGER],
   ] as const;
   for (const [name, least, most] of bounds) {
     for (const value of [least, most]) t.equal(resolveOptions({ [name]: value })[name], value);
@@ -120,6 +127,42 @@ t.test('sizes are read as RabbitMQ reads them', async (t) => {
   t.ok(Math.abs(size('20%') - size('10%') * 2) <= 1);
   for (const wrong of ['', '101%', '-1', '1TB', 'much', '1e9']) t.throws(() => size(wrong), ConfigError);
   t.throws(() => resolveOptions({ maxMessageSizeBytes: '10%' }), ConfigError, 'a share of what?');
+});
+
+t.test('an option that is null is not one that was left out', async (t) => {
+  for (const options of [{ port: null }, { dataDir: null }] as unknown as BrokerOptions[]) {
+    t.match(
+      messageOf(() => resolveOptions(options)),
+      /: null is not /,
+    );
+  }
+});
+
+t.test('the data folder is a path, and none is no folder', async (t) => {
+  const longest = 'x'.repeat(4096);
+  for (const path of ['./leveret-data', '../elsewhere', '/var/lib/leveret', './none', 'NONE', ' ', longest]) {
+    t.equal(resolveOptions({ dataDir: path }).dataDir, path);
+  }
+  t.equal(resolveOptions({ dataDir: 'none' }).dataDir, undefined);
+  for (const wrong of ['', `${longest}x`, 'é'.repeat(2049), 'a\0b']) {
+    t.match(
+      messageOf(() => resolveOptions({ dataDir: wrong })),
+      /^option 'dataDir': .* is not the path of a folder, a text of 1 to 4096 bytes, or 'none'$/,
+    );
+  }
+});
+
+t.test('the memory budget is a quarter of the memory limit, from 1 MiB to 64 MiB', async (t) => {
+  const MIB = 2 ** 20;
+  t.equal(defaultMemoryBudgetBytes(100 * MIB), 25 * MIB);
+  t.equal(defaultMemoryBudgetBytes(100 * MIB + 3), 25 * MIB, 'whole bytes');
+  t.equal(defaultMemoryBudgetBytes(128 * MIB), 32 * MIB);
+  t.equal(defaultMemoryBudgetBytes(2 ** 40), 32 * MIB);
+  t.equal(defaultMemoryBudgetBytes(0), MIB);
+  t.equal(resolveOptions({ memoryLimitBytes: '100MiB' }).memoryBudgetBytes, 25 * MIB);
+  t.equal(resolveOptions({ memoryLimitBytes: '100MiB', memoryBudgetBytes: '2MiB' }).memoryBudgetBytes, 2 * MIB);
+  t.equal(resolveOptions().memoryBudgetBytes, defaultMemoryBudgetBytes(resolveOptions().memoryLimitBytes));
+  t.ok(resolveOptions({ memoryBudgetBytes: '10%' }).memoryBudgetBytes <= totalmem() * 0.1);
 });
 
 t.test('users', async (t) => {
@@ -176,6 +219,17 @@ t.test('flags win over LEVERET_ variables, those over RABBITMQ_ ones, those over
 t.test('the command logs from info on, unless told otherwise', async (t) => {
   t.equal(parse([]).logLevel, 'info');
   t.equal(parse(['--log-level', 'WARN']).logLevel, 'warn');
+});
+
+t.test('the command keeps its data beside it, unless told otherwise', async (t) => {
+  const dataDir = (...from: Parameters<typeof parse>): string | undefined => resolveOptions(parse(...from)).dataDir;
+  t.equal(dataDir([]), './leveret-data');
+  t.equal(dataDir(['--data-dir', '/tmp/x']), '/tmp/x');
+  t.equal(dataDir([], { LEVERET_DATA_DIR: 'y' }), 'y');
+  t.equal(dataDir(['--data-dir', 'none'], { LEVERET_DATA_DIR: 'y' }), undefined);
+  t.equal(dataDir(['--config', 'f'], {}, '{"dataDir":"none"}'), undefined);
+  t.equal(parse(['--fsync', 'INTERVAL']).fsync, 'interval');
+  t.equal(resolveOptions(parse([], { LEVERET_SEGMENT_SIZE_BYTES: '1MiB' })).segmentSizeBytes, 2 ** 20);
 });
 
 t.test('a variable that is empty counts as unset', async (t) => {

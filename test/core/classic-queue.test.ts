@@ -21,6 +21,7 @@ function setUp(settings: Partial<QueueSettings> = {}) {
     slab: new RetentionSlab(),
     defect,
     queueUnused: (each) => unused.push(each),
+    createStore: () => null,
   });
   return { clock, memory, queue, unused, inbox: new Inbox() };
 }
@@ -33,7 +34,7 @@ t.test('a requeued message goes back to its place and is redelivered', async (t)
   queue.removeConsumer(consumer);
   const [first, second, third] = inbox.delivered;
   for (const { message, position } of [third, first]) queue.requeue(message, position);
-  queue.acknowledge(second.message);
+  queue.acknowledge(second.message, second.position);
   const last = new Inbox();
   queue.addConsumer(consumerOf(last));
   t.same(last.texts, ['1', '3', '4']);
@@ -112,7 +113,7 @@ t.test('what waits at the end of the turn lets go of the chunk that it came in',
   const messages = ['1', '2'].map((text) => messageOf(text, CHUNK));
   for (const message of messages) queue.publish(message, null);
   t.equal(clock.pendingTasks, 1, 'one task a turn');
-  queue.get(false);
+  queue.get(false, () => {});
   clock.endTurn();
   t.ok(messages[0].bodyBuffer.length > 65_536, 'what left before is not copied');
   t.ok(messages[1].bodyBuffer.length <= 16_384);

@@ -108,6 +108,8 @@ export function ownerOf(): Owner {
 /** Time stands still, and a turn ends when the test says so. */
 export class TestClock implements Clock {
   readonly #tasks: (() => void)[] = [];
+  /** What `epochMs` says. */
+  epoch = 1_700_000_000_000;
 
   get pendingTasks(): number {
     return this.#tasks.length;
@@ -115,6 +117,10 @@ export class TestClock implements Clock {
 
   now(): number {
     return 0;
+  }
+
+  epochMs(): number {
+    return this.epoch;
   }
 
   after(): Timer {

@@ -73,11 +73,15 @@ class Side implements DeliverySink {
   }
 
   get(noAck: boolean): void {
-    const delivery = this.queue.get(noAck);
-    assert.equal(delivery === null, this.ready.length === 0);
-    if (delivery === null) return;
-    const entry = this.#takeFirst(delivery.message, delivery.redelivered);
-    if (!noAck) this.held.push({ ...entry, position: delivery.position, consumer: null });
+    let answers = 0;
+    this.queue.get(noAck, (delivery) => {
+      answers++;
+      assert.equal(delivery === null, this.ready.length === 0);
+      if (delivery === null) return;
+      const entry = this.#takeFirst(delivery.message, delivery.redelivered);
+      if (!noAck) this.held.push({ ...entry, position: delivery.position, consumer: null });
+    });
+    assert.equal(answers, 1, 'from memory the answer comes at once');
   }
 
   /** Settles some of what is held, from a starting point on, and lets the queue go on, as a channel does. */
@@ -169,6 +173,7 @@ export class QueueBench {
       slab: new RetentionSlab(),
       defect,
       queueUnused: () => assert.fail('the queues are not auto-delete'),
+      createStore: () => null,
     };
     this.sides = [null, limit].map((each) => {
       return new Side(new ClassicQueue(queueSettings({ arguments: argumentsOf(each) }), context), each);

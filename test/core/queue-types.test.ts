@@ -9,14 +9,16 @@ import { TurnScheduler } from '../../lib/core/turn.ts';
 import { brokerError, defect, queueSettings, TestClock, table } from './helper.ts';
 
 function create(fields: Record<string, FieldValue | string>): Queue {
-  return createQueue(queueSettings({ arguments: table(fields) }), {
+  const context = {
     virtualHost: '/',
     memory: new MemoryAccount(1000, 1000),
     turn: new TurnScheduler(new TestClock()),
     slab: new RetentionSlab(),
     defect,
     queueUnused: () => undefined,
-  });
+    createStore: () => null,
+  };
+  return createQueue(queueSettings({ arguments: table(fields) }), context, null);
 }
 
 function integer(value: number): FieldValue {

@@ -49,9 +49,15 @@ class Checked {
       if (expected === undefined) continue;
       assert.equal(this.ready.position, expected.position);
       assert.equal(this.ready.redelivered, expected.redelivered);
+      this.#delivered(expected.position);
       this.out.push(expected);
     }
     this.#checkLength();
+  }
+
+  /** What its queue notes at each delivery. */
+  #delivered(position: number): void {
+    this.ready.deliveredTo = Math.max(this.ready.deliveredTo, position + 1);
   }
 
   giveBack(choice: number, count: number): void {
@@ -68,6 +74,7 @@ class Checked {
     if (this.waiting.length > 0) return;
     const position = this.ready.skip();
     assert.equal(position, this.#nextPosition++);
+    this.#delivered(position);
     this.out.push({ message: newMessage(), position, redelivered: false });
   }
 

@@ -1,10 +1,12 @@
 // A virtual host on its own, and short ways to use it.
 import { ExchangeTypeRegistry } from '../../exchanges/exchange-type-registry.ts';
+import type { BindingRequest } from '../../lib/core/binding.ts';
+import { IN_MEMORY } from '../../lib/core/durability.ts';
 import type { ExchangeSettings } from '../../lib/core/exchange.ts';
 import { MemoryAccount } from '../../lib/core/memory-account.ts';
 import { RetentionSlab } from '../../lib/core/retention-slab.ts';
 import { TurnScheduler } from '../../lib/core/turn.ts';
-import { type BindingRequest, VirtualHost } from '../../lib/core/virtual-host.ts';
+import { VirtualHost } from '../../lib/core/virtual-host.ts';
 import { defect, type MessageOptions, messageOf, TestClock, table } from './helper.ts';
 
 export function createVirtualHost(): VirtualHost {
@@ -14,6 +16,8 @@ export function createVirtualHost(): VirtualHost {
     turn: new TurnScheduler(new TestClock()),
     slab: new RetentionSlab(),
     defect,
+    durability: IN_MEMORY,
+    store: null,
   });
 }
 

@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import t from 'tap';
+import type { BindingRequest } from '../../lib/core/binding.ts';
 import type { Message } from '../../lib/core/message.ts';
-import type { BindingRequest, VirtualHost } from '../../lib/core/virtual-host.ts';
+import type { VirtualHost } from '../../lib/core/virtual-host.ts';
 import { brokerError, messageOf, ownerOf, queueSettings, type Step, sequenceOf, stepsOf, table } from './helper.ts';
 import { createVirtualHost, exchangeSettings, publish } from './virtual-host-helper.ts';
 import { type ModelExchange, VirtualHostModel } from './virtual-host-model.ts';

@@ -1,6 +1,6 @@
 // A naive virtual host: lists that are searched anew for every message. What it does is what RabbitMQ's documentation says.
 import type { FieldTable } from '../../codec/field-table.ts';
-import type { BindingRequest } from '../../lib/core/virtual-host.ts';
+import type { BindingRequest } from '../../lib/core/binding.ts';
 
 export interface ModelExchange {
   readonly name: string;

@@ -2,8 +2,10 @@
 import type { FieldTable } from '../../../codec/field-table.ts';
 import type { SaslMechanism } from '../../auth/sasl.ts';
 import type { UserStore } from '../../auth/users.ts';
+import type { Alarms } from '../../core/alarms.ts';
 import type { MemoryAccount } from '../../core/memory-account.ts';
 import type { Clock, Logger } from '../../core/ports.ts';
+import type { PublishFlow } from '../../core/publish-flow.ts';
 import type { RetentionSlab } from '../../core/retention-slab.ts';
 import type { TurnScheduler } from '../../core/turn.ts';
 import type { VirtualHost } from '../../core/virtual-host.ts';
@@ -26,6 +28,10 @@ export interface AmqpContext {
   readonly loopbackUsers: readonly string[];
   readonly virtualHosts: ReadonlyMap<string, VirtualHost>;
   readonly memory: MemoryAccount;
+  /** While one is raised, publishers are blocked. */
+  readonly alarms: Alarms;
+  /** While it is congested, publishers are held back without a word. */
+  readonly flow: PublishFlow;
   readonly turn: TurnScheduler;
   readonly slab: RetentionSlab;
   readonly clock: Clock;

@@ -1,12 +1,15 @@
 // What a channel asks of its connection. The connection implements it; the channel knows no more of it than this.
 import type { Method } from '../../../codec/generated/methods.ts';
 import type { User } from '../../auth/users.ts';
+import type { Alarms } from '../../core/alarms.ts';
 import type { MemoryAccount } from '../../core/memory-account.ts';
-import type { Logger, Owner } from '../../core/ports.ts';
+import type { Clock, Logger, Owner } from '../../core/ports.ts';
+import type { PublishFlow } from '../../core/publish-flow.ts';
 import type { VirtualHost } from '../../core/virtual-host.ts';
 import type { Channel } from './channel.ts';
 import type { OutputBuffer } from './output-buffer.ts';
 import type { PartialBodies } from './partial-bodies.ts';
+import type { Waits } from './waits.ts';
 
 /** What the handshake agreed on, and what it opened. */
 export interface Session {
@@ -23,12 +26,16 @@ export interface Session {
   readonly wantsBlockedNotify: boolean;
   readonly maxMessageSizeBytes: number;
   readonly memory: MemoryAccount;
+  readonly clock: Clock;
+  readonly alarms: Alarms;
+  readonly flow: PublishFlow;
 }
 
 export interface ChannelHost extends Owner {
   readonly session: Session;
   readonly output: OutputBuffer;
   readonly partialBodies: PartialBodies;
+  readonly waits: Waits;
   readonly logger: Logger;
   /** The client reads too slowly, or got its share of this turn: consumers wait. */
   readonly congested: boolean;
@@ -38,8 +45,10 @@ export interface ChannelHost extends Owner {
   wrote(): void;
   /** A channel has something to say at the end of the turn; see `Channel.endTurn`. */
   atEndOfTurn(channel: Channel): void;
-  /** The client publishes: during a memory alarm it is not read from after this frame. */
+  /** The client publishes: during an alarm, or while publishes are held back, it is not read from after this frame. */
   publishing(): void;
   /** The channel is over: its number is free. */
   channelClosed(channel: Channel): void;
+  /** What a channel did outside the handling of a frame threw: closes what is to be closed. */
+  failed(channel: Channel, error: unknown): void;
 }

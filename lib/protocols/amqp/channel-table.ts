@@ -58,6 +58,11 @@ export class ChannelTable {
     if (this.#last === channel) this.#last = undefined;
   }
 
+  /** The numbers of those that are open now. */
+  numbers(): number[] {
+    return [...this.#channels.keys()];
+  }
+
   /** No consumer of any channel gets deliveries until `resume`. */
   pause(): void {
     for (const { deliveries } of this.#channels.values()) deliveries.pause();

@@ -1,4 +1,6 @@
 // A channel: takes its frames, knows its state, and hands methods to the handler of their class.
+
+import { FRAME_BODY, FRAME_HEADER, FRAME_METHOD } from '../../../codec/generated/constants.ts';
 import {
   BASIC_PUBLISH,
   CHANNEL_CLOSE,
@@ -13,6 +15,7 @@ import { Deliveries } from './deliveries.ts';
 import { handleMethod } from './handlers/dispatch.ts';
 import { Publisher } from './publisher.ts';
 import type { Transaction } from './transaction.ts';
+import { type PutOffFrames, Wait } from './waits.ts';
 
 export class Channel {
   readonly number: number;
@@ -25,6 +28,8 @@ export class Channel {
   transaction: Transaction | null = null;
   /** We sent channel.close: everything is ignored until the client's answer. */
   #closing = false;
+  /** The answer that is awaited, if there is one: frames that come meanwhile are put off. */
+  #wait: Wait | null = null;
 
   constructor(number: number, host: ChannelHost) {
     this.number = number;
@@ -34,6 +39,10 @@ export class Channel {
   }
 
   onMethod(buffer: Buffer, start: number, end: number): void {
+    if (this.#wait !== null) {
+      this.host.waits.putOff(this.#wait, FRAME_METHOD, buffer, start, end, true);
+      return;
+    }
     this.publisher.content.expectMethod();
     const id = readUInt32(buffer, start);
     if (id === BASIC_PUBLISH) {
@@ -46,11 +55,16 @@ export class Channel {
   }
 
   onHeader(buffer: Buffer, start: number, end: number): void {
-    if (this.publisher.content.header(buffer, start, end, this.#closing)) this.#publish();
+    if (this.#wait !== null) this.host.waits.putOff(this.#wait, FRAME_HEADER, buffer, start, end, true);
+    else if (this.publisher.content.header(buffer, start, end, this.#closing)) this.#publish();
     this.host.publishing();
   }
 
   onBody(buffer: Buffer, start: number, end: number, last: boolean): void {
+    if (this.#wait !== null) {
+      this.host.waits.putOff(this.#wait, FRAME_BODY, buffer, start, end, last);
+      return;
+    }
     if (this.publisher.content.body(buffer, start, end, last)) this.#publish();
     // A body that was begun may be completed: only so it ever leaves. But one connection must not pile up many of them.
     if (this.host.partialBodies.bytes > this.host.session.maxMessageSizeBytes) this.host.publishing();
@@ -58,6 +72,68 @@ export class Channel {
 
   send(method: Method): void {
     this.host.send(this.number, method);
+  }
+
+  /**
+   * Sends the answer to what was just done: at once, or once it is durable if it is to be.
+   * @param since where the durability's sequence stood before
+   */
+  sendWhenDurable(method: Method, since: number): void {
+    const { durability } = this.host.session.virtualHost;
+    if (durability.sequence === since) {
+      this.send(method);
+      return;
+    }
+    this.answerWhen<void>(
+      (done) => durability.whenDurable(done),
+      () => this.send(method),
+    );
+  }
+
+  /**
+   * Makes the channel wait until `begin` calls back, at once or later, and answers then.
+   * @param late called instead of `answer` when the channel has ended meanwhile
+   */
+  answerWhen<Value>(
+    begin: (done: (value: Value) => void) => void,
+    answer: (value: Value) => void,
+    late?: (value: Value) => void,
+  ): void {
+    const wait = new Wait();
+    this.#wait = wait;
+    begin((value) => {
+      if (this.#wait !== wait) {
+        late?.(value);
+        return;
+      }
+      try {
+        answer(value);
+      } catch (error) {
+        this.host.failed(this, error);
+      }
+      this.#goOn(wait);
+    });
+  }
+
+  /** True when an answer is still due. */
+  get isWaiting(): boolean {
+    return this.#wait !== null && !this.#wait.over;
+  }
+
+  /** Ends the wait, answered or not, and hands out what was put off. */
+  takePutOff(): PutOffFrames | null {
+    const frames = this.#wait?.frames ?? null;
+    this.#wait = null;
+    return frames;
+  }
+
+  /** What is left of what was handed out goes before all that will come. */
+  putOffAgain(frames: PutOffFrames): void {
+    if (this.#wait === null) {
+      this.#wait = new Wait();
+      this.#wait.over = true;
+    }
+    this.#wait.frames = frames;
   }
 
   /** The client closes the channel. */
@@ -79,7 +155,8 @@ export class Channel {
   /** Says what was gathered in this turn: confirms, and the consumers that went with their queues. */
   endTurn(): void {
     this.publisher.flushConfirms();
-    this.deliveries.flushCancels();
+    // The answer goes first: it may be to what took the consumers' queue away.
+    if (!this.isWaiting) this.deliveries.flushCancels();
   }
 
   /** Ends consumers and gives back what was not acknowledged. */
@@ -90,7 +167,9 @@ export class Channel {
 
   /** The first half of an end: no consumer of this channel gets what `endDeliveries` gives back. */
   endConsumers(): void {
-    this.publisher.content.reset();
+    if (this.#wait !== null) this.host.waits.drop(this.#wait);
+    this.#wait = null;
+    this.publisher.end();
     this.deliveries.cancelAll();
   }
 
@@ -100,6 +179,17 @@ export class Channel {
       this.transaction.clear();
     }
     this.deliveries.requeueAll();
+  }
+
+  #goOn(wait: Wait): void {
+    if (this.#wait !== wait) return;
+    if (this.deliveries.owesCancels) this.host.atEndOfTurn(this);
+    if (wait.frames === null) {
+      this.#wait = null;
+      return;
+    }
+    wait.over = true;
+    this.host.waits.goOn(this.number);
   }
 
   #publish(): void {

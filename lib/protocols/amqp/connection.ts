@@ -12,26 +12,21 @@ import { replyText } from '../../../codec/reply-text.ts';
 import type { Logger } from '../../core/ports.ts';
 import type { Queue } from '../../core/queue.ts';
 import type { RetentionSlab } from '../../core/retention-slab.ts';
-import type { TurnTask } from '../../core/turn.ts';
 import type { AmqpContext, ConnectionHost, PeerAddresses } from './amqp-context.ts';
 import { AmqpError, type CloseNotice, toCloseNotice } from './amqp-error.ts';
 import type { Channel } from './channel.ts';
 import type { ChannelHost, Session } from './channel-host.ts';
 import { ChannelTable } from './channel-table.ts';
 import { CLOSE_TIMEOUT_MS, type CloseReason, DEAF_CLOSE_TIMEOUT_MS, isQuiet } from './close-reason.ts';
+import { ConnectionTurn } from './connection-turn.ts';
 import { Handshake, HandshakeError } from './handshake.ts';
-import { HELD_BY_OUTPUT, Input } from './input.ts';
+import { Input } from './input.ts';
 import { Liveness } from './liveness.ts';
 import { OutputBuffer } from './output-buffer.ts';
 import { PartialBodies } from './partial-bodies.ts';
 import { ProtocolHeaderReader } from './protocol-header.ts';
 import { PublisherBlock } from './publisher-block.ts';
-
-/**
- * More bytes of answers than this waiting for the client, and it gets to ask no more until it reads. Deliveries, which pause by
- * themselves, don't count: a client that takes long for a large one must still be heard.
- */
-const UNREAD_BYTES = 4 * 1024 * 1024;
+import { Waits } from './waits.ts';
 
 const DEFECT = 'a defect of the broker: the connection is closed';
 
@@ -41,11 +36,12 @@ const DEFECT = 'a defect of the broker: the connection is closed';
  */
 type State = 'header' | 'handshake' | 'open' | 'closing' | 'deaf' | 'closed';
 
-export class Connection implements FrameSink, ChannelHost, TurnTask {
+export class Connection implements FrameSink, ChannelHost {
   /** `127.0.0.1:50000 -> 127.0.0.1:5672` */
   readonly name: string;
   readonly output: OutputBuffer;
   readonly partialBodies: PartialBodies;
+  readonly waits: Waits;
   readonly ownedQueues = new Set<Queue>();
   readonly logger: Logger;
   readonly #stream: Duplex;
@@ -55,17 +51,14 @@ export class Connection implements FrameSink, ChannelHost, TurnTask {
   readonly #input: Input;
   readonly #handshake: Handshake;
   readonly #channels = new ChannelTable(this);
+  readonly #turn: ConnectionTurn;
   #state: State = 'header';
   #reason: CloseReason | undefined;
   #header: ProtocolHeaderReader | undefined = new ProtocolHeaderReader();
   readonly #liveness: Liveness;
   /** When the peer must have done what is awaited of it; undefined when nothing is. */
   #deadline: number | undefined;
-  #inTurn = false;
-  #endingTurn: Channel[] = [];
   #block: PublisherBlock | undefined;
-  congested = false;
-  #congestedAt = 0;
 
   constructor(
     stream: Duplex,
@@ -85,8 +78,18 @@ export class Connection implements FrameSink, ChannelHost, TurnTask {
     this.#input = new Input(stream, host.pool, (chunk) => this.#take(chunk));
     this.#handshake = new Handshake(context, peer.remoteAddress);
     this.#liveness = new Liveness(stream, this.#input, this.output);
+    this.waits = new Waits(this.#input, this.#parser, context.memory, this.#channels, this);
+    this.#turn = new ConnectionTurn({
+      scheduler: context.turn,
+      output: this.output,
+      input: this.#input,
+      parser: this.#parser,
+      channels: this.#channels,
+      waits: this.waits,
+      failed: (error) => this.#fail(error, 0, 0),
+    });
     this.#deadline = context.clock.now() + context.handshakeTimeoutMs;
-    stream.on('drain', () => this.#drained());
+    stream.on('drain', () => this.#turn.drained());
     stream.on('error', (error: Error) => this.#streamFailed(error));
     stream.on('end', () => this.end('socket-closed'));
     stream.on('close', () => this.end('socket-closed'));
@@ -105,16 +108,16 @@ export class Connection implements FrameSink, ChannelHost, TurnTask {
     this.wrote();
   }
 
+  get congested(): boolean {
+    return this.#turn.congested;
+  }
+
   wrote(): void {
-    if (this.output.congested) this.#congest();
-    if (this.#inTurn) return;
-    this.#inTurn = true;
-    this.#context.turn.add(this);
+    this.#turn.wrote();
   }
 
   atEndOfTurn(channel: Channel): void {
-    this.#endingTurn.push(channel);
-    this.wrote();
+    this.#turn.atEndOfTurn(channel);
   }
 
   publishing(): void {
@@ -126,23 +129,8 @@ export class Connection implements FrameSink, ChannelHost, TurnTask {
     this.#channels.remove(channel);
   }
 
-  endTurn(): void {
-    if (this.#state === 'closed') return;
-    const channels = this.#endingTurn;
-    if (channels.length > 0) {
-      this.#endingTurn = [];
-      for (const channel of channels) channel.endTurn();
-    }
-    this.output.endTurn();
-    // From here on, what is written belongs to the next turn.
-    this.#inTurn = false;
-    if (this.output.congested) this.#congest();
-    else this.#relax();
-  }
-
-  turnFailed(error: unknown): void {
-    this.#inTurn = false;
-    this.#fail(error, 0, 0);
+  failed(channel: Channel, error: unknown): void {
+    this.#fail(error, channel.number, 0);
   }
 
   // Frames
@@ -283,28 +271,6 @@ export class Connection implements FrameSink, ChannelHost, TurnTask {
     throw unexpectedFrame(FRAME_METHOD, end - start, buffer.subarray(start, end));
   }
 
-  #congest(): void {
-    if (!this.congested) {
-      this.congested = true;
-      this.#congestedAt = this.output.bytesWritten;
-      this.#channels.pause();
-    } else if (this.output.bytesWritten - this.#congestedAt > UNREAD_BYTES) {
-      this.#input.hold(HELD_BY_OUTPUT);
-      this.#parser.hold();
-    }
-  }
-
-  #relax(): void {
-    this.#input.release(HELD_BY_OUTPUT);
-    if (!this.congested) return;
-    this.congested = false;
-    this.#channels.resume();
-  }
-
-  #drained(): void {
-    if (this.#state !== 'closed' && this.congested) this.wrote();
-  }
-
   // Ending
 
   #fail(thrown: unknown, number: number, methodId: number): void {
@@ -352,7 +318,9 @@ export class Connection implements FrameSink, ChannelHost, TurnTask {
   }
 
   #closedByClient(): void {
-    this.#awaitEnd('client-close', CLOSE_TIMEOUT_MS);
+    this.waits.finish();
+    // What was put off may have been a mistake, so that both sides close.
+    if (this.#state === 'open') this.#awaitEnd('client-close', CLOSE_TIMEOUT_MS);
     this.send(0, { id: methods.CONNECTION_CLOSE_OK });
   }
 
@@ -385,6 +353,7 @@ export class Connection implements FrameSink, ChannelHost, TurnTask {
     const wasOpen = this.#state === 'open';
     this.#reason ??= reason;
     this.#state = 'closed';
+    this.#turn.stop();
     this.#parser.stop();
     try {
       if (!this.#stream.destroyed) this.output.endTurn();

@@ -100,6 +100,11 @@ export class Deliveries {
     this.#host.atEndOfTurn(this.#channel);
   }
 
+  /** True when the client was not told yet of all the consumers that went with their queues. */
+  get owesCancels(): boolean {
+    return this.#cancelled.length > 0;
+  }
+
   /** Tells the client which consumers went with their queues. */
   flushCancels(): void {
     for (const consumerTag of this.#cancelled) this.#channel.send({ id: BASIC_CANCEL, consumerTag, noWait: true });

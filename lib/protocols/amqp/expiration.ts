@@ -5,10 +5,10 @@ import { AmqpError } from './amqp-error.ts';
 /** Ten years. */
 const MOST_MS = 315_360_000_000n;
 
-/** @throws {AmqpError} PRECONDITION_FAILED when it is no number of milliseconds from 0 to ten years. */
-export function checkExpiration(text: string): void {
+/** The milliseconds of an expiration. @throws {AmqpError} PRECONDITION_FAILED when it is no number from 0 to ten years. */
+export function parseExpiration(text: string): number {
   const problem = findProblem(text);
-  if (problem === undefined) return;
+  if (problem === undefined) return Number(text);
   throw new AmqpError('PRECONDITION_FAILED', `invalid expiration '${text}': ${problem}`);
 }
 

@@ -162,6 +162,9 @@ export class Handshake {
       wantsBlockedNotify: this.#hasCapability('connection.blocked'),
       maxMessageSizeBytes: this.#context.maxMessageSizeBytes,
       memory: this.#context.memory,
+      clock: this.#context.clock,
+      alarms: this.#context.alarms,
+      flow: this.#context.flow,
     };
     this.#step = 'done';
     return { id: CONNECTION_OPEN_OK };

@@ -5,6 +5,8 @@ import type { Duplex } from 'node:stream';
 /** Reasons not to read, as bits. */
 export const HELD_BY_ALARM = 1;
 export const HELD_BY_OUTPUT = 2;
+export const HELD_BY_FLOW = 4;
+export const HELD_BY_WAIT = 8;
 
 /** So much is read at most from a peer that is held. */
 const MOST_WAITING_BYTES = 1024 * 1024;
@@ -34,6 +36,7 @@ export class Input {
     stream.on('data', (chunk: Buffer) => this.#receive(chunk));
   }
 
+  /** True when held by the reason, or by one of several. */
   isHeldBy(reason: number): boolean {
     return (this.#reasons & reason) !== 0;
   }

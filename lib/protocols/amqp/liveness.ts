@@ -1,7 +1,7 @@
 // Whether the peer of a connection is alive, and when it must hear from us: heartbeats, and what stands for them.
 import type { Duplex } from 'node:stream';
 import { Heartbeat } from './heartbeat.ts';
-import { HELD_BY_ALARM, type Input } from './input.ts';
+import { HELD_BY_ALARM, HELD_BY_FLOW, HELD_BY_WAIT, type Input } from './input.ts';
 import type { OutputBuffer } from './output-buffer.ts';
 
 export class Liveness {
@@ -40,7 +40,7 @@ export class Liveness {
     const unread = this.#stream.writableLength;
     const reads = input.full && unread !== this.#unread;
     this.#unread = unread;
-    // A blocked publisher's heartbeats may stand behind what it can't send.
-    return received || reads || input.isHeldBy(HELD_BY_ALARM);
+    // The heartbeats of a client that is held back by us may stand behind what it can't send.
+    return received || reads || input.isHeldBy(HELD_BY_ALARM | HELD_BY_FLOW | HELD_BY_WAIT);
   }
 }

@@ -27,10 +27,12 @@ import type { Channel } from './channel.ts';
 import type { ChannelHost } from './channel-host.ts';
 import { ContentAssembler } from './content-assembler.ts';
 import { writeContent } from './delivery-writer.ts';
-import { checkExpiration } from './expiration.ts';
+import { parseExpiration } from './expiration.ts';
 
 const MANDATORY = 1;
 const IMMEDIATE = 2;
+const PERSISTENT = 2;
+const NEVER = -1;
 const NO_KEYS: readonly string[] = [];
 
 /** The flags of the properties that a broker must look at: headers, delivery-mode, reply-to, expiration, user-id. */
@@ -42,6 +44,8 @@ export interface HeldPublish {
   /** Where it goes, as decided when it was published; by name, since queues may come and go until the commit. */
   readonly queueNames: readonly string[];
   readonly mandatory: boolean;
+  /** Milliseconds until it expires, if it does: no queue has it before the commit, so they count from then on. */
+  readonly expirationMs: number;
 }
 
 export class Publisher implements ConfirmSink {
@@ -54,6 +58,10 @@ export class Publisher implements ConfirmSink {
   #allowedExchange: string | null = null;
   #confirms: PublisherConfirms | null = null;
   #confirmsScheduled = false;
+  #ended = false;
+  /** Of the content that is being published. */
+  #persistent = false;
+  #expirationMs = NEVER;
 
   constructor(channel: Channel, host: ChannelHost) {
     this.#channel = channel;
@@ -108,13 +116,16 @@ export class Publisher implements ConfirmSink {
       content.bodySize,
       content.pieces,
     );
+    if (this.#persistent) message.persistent = true;
+    const expirationMs = this.#expirationMs;
+    if (expirationMs !== NEVER) this.#setExpiration(message, expirationMs);
     const mandatory = (this.#bits & MANDATORY) !== 0;
     const { virtualHost } = this.#host.session;
     const queues = virtualHost.route(message, keys);
     if (route.exchange === '') virtualHost.deliverReplies(message, keys);
     const { transaction } = this.#channel;
     if (transaction !== null) {
-      transaction.hold({ message, queueNames: queueNames(route, keys, queues), mandatory });
+      transaction.hold({ message, queueNames: queueNames(route, keys, queues), mandatory, expirationMs });
       return;
     }
     const confirms = this.#confirms;
@@ -132,6 +143,7 @@ export class Publisher implements ConfirmSink {
     const { queues: all } = this.#host.session.virtualHost;
     const queues = held.queueNames.map((name) => all.get(name)).filter((queue) => queue !== undefined);
     if (queues.length === 0 && held.mandatory) this.#return(held.message);
+    if (held.expirationMs !== NEVER) this.#setExpiration(held.message, held.expirationMs);
     for (const queue of queues) queue.publish(held.message, null);
   }
 
@@ -139,6 +151,12 @@ export class Publisher implements ConfirmSink {
   flushConfirms(): void {
     this.#confirmsScheduled = false;
     this.#confirms?.flush(this);
+  }
+
+  /** The channel ends: forgets an incomplete content, and confirms that are settled from now on. */
+  end(): void {
+    this.#ended = true;
+    this.content.reset();
   }
 
   confirm(tag: number, multiple: boolean): void {
@@ -161,10 +179,16 @@ export class Publisher implements ConfirmSink {
   }
 
   #settle(confirms: PublisherConfirms, tag: number, accepted: boolean): void {
+    // A queue may take its time, and the channel's number may be another's by then.
+    if (this.#ended) return;
     confirms.settle(tag, accepted);
     if (this.#confirmsScheduled) return;
     this.#confirmsScheduled = true;
     this.#host.atEndOfTurn(this.#channel);
+  }
+
+  #setExpiration(message: Message, expirationMs: number): void {
+    message.expiresAtMs = this.#host.session.clock.epochMs() + expirationMs;
   }
 
   #return(message: Message): void {
@@ -203,6 +227,8 @@ export class Publisher implements ConfirmSink {
   #checkProperties(): readonly string[] {
     const { propertiesBuffer: buffer, propertiesStart: start, propertiesEnd: end } = this.content;
     validateProperties(buffer, start, end);
+    this.#persistent = false;
+    this.#expirationMs = NEVER;
     const flags = end - start < 2 ? 0 : readUInt16(buffer, start);
     if ((flags & INSPECTED_FLAGS) === 0) return NO_KEYS;
     const userId = peekUserId(buffer, start, end);
@@ -212,11 +238,12 @@ export class Publisher implements ConfirmSink {
       throw new AmqpError('PRECONDITION_FAILED', text);
     }
     const expiration = peekExpiration(buffer, start, end);
-    if (expiration !== undefined) checkExpiration(expiration);
+    if (expiration !== undefined) this.#expirationMs = parseExpiration(expiration);
     const deliveryMode = peekDeliveryMode(buffer, start, end);
     if ((flags & 0x1000) !== 0 && deliveryMode !== 1 && deliveryMode !== 2) {
       throw new AmqpError('PRECONDITION_FAILED', `invalid message: {delivery_mode_unknown,${deliveryMode}}`);
     }
+    this.#persistent = deliveryMode === PERSISTENT;
     if (peekReplyTo(buffer, start, end) === REPLY_TO) this.#rewriteReplyTo();
     return this.#senderSelectedKeys();
   }

@@ -13,8 +13,10 @@ import {
 } from '../../../codec/generated/methods.ts';
 import { createSaslMechanisms } from '../../../lib/auth/sasl.ts';
 import { UserStore } from '../../../lib/auth/users.ts';
+import { Alarms } from '../../../lib/core/alarms.ts';
 import { MemoryAccount } from '../../../lib/core/memory-account.ts';
 import type { Logger } from '../../../lib/core/ports.ts';
+import { PublishFlow } from '../../../lib/core/publish-flow.ts';
 import { RetentionSlab } from '../../../lib/core/retention-slab.ts';
 import { TurnScheduler } from '../../../lib/core/turn.ts';
 import type { AmqpContext } from '../../../lib/protocols/amqp/amqp-context.ts';
@@ -46,6 +48,8 @@ const context: AmqpContext = {
     ['closed', virtualHost],
   ]),
   memory: new MemoryAccount(1000, 1000),
+  alarms: new Alarms(),
+  flow: new PublishFlow(),
   turn: new TurnScheduler(clock),
   slab: new RetentionSlab(),
   clock,

@@ -4,8 +4,10 @@ import { PassThrough } from 'node:stream';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import fc from 'fast-check';
 import t from 'tap';
-import { HELD_BY_ALARM, HELD_BY_OUTPUT, Input } from '../../../lib/protocols/amqp/input.ts';
+import { HELD_BY_ALARM, HELD_BY_FLOW, HELD_BY_OUTPUT, Input } from '../../../lib/protocols/amqp/input.ts';
 import { sequenceOf } from '../../core/helper.ts';
+
+const REASONS = [HELD_BY_ALARM, HELD_BY_OUTPUT, HELD_BY_FLOW];
 
 /** An input whose taker may be told to take but a part of a chunk and hold. */
 function setUp() {
@@ -47,6 +49,8 @@ t.test('nothing is taken while any reason holds it back', async (t) => {
   t.same(taken, []);
   t.ok(input.held);
   t.notOk(input.isHeldBy(HELD_BY_ALARM));
+  t.notOk(input.isHeldBy(HELD_BY_ALARM | HELD_BY_FLOW));
+  t.ok(input.isHeldBy(HELD_BY_ALARM | HELD_BY_OUTPUT), 'one of several is enough');
   input.release(HELD_BY_OUTPUT);
   await nextTurn();
   t.same(taken, ['a']);
@@ -92,8 +96,8 @@ t.test('what was left when reading was held back is taken later, before what fol
 t.test('all bytes are taken once and in order, however reading is held back and released', async () => {
   const step = fc.oneof(
     { weight: 3, arbitrary: fc.record({ send: fc.integer({ min: 1, max: 9 }) }) },
-    fc.record({ hold: fc.constantFrom(HELD_BY_ALARM, HELD_BY_OUTPUT) }),
-    fc.record({ release: fc.constantFrom(HELD_BY_ALARM, HELD_BY_OUTPUT) }),
+    fc.record({ hold: fc.constantFrom(...REASONS) }),
+    fc.record({ release: fc.constantFrom(...REASONS) }),
     fc.record({ holdAfter: fc.integer({ min: 1, max: 5 }) }),
     fc.constant({ turn: true }),
   );
@@ -119,7 +123,7 @@ t.test('all bytes are taken once and in order, however reading is held back and 
         assert.ok(sent.startsWith(taken.join('')));
       }
       onTake(() => undefined);
-      for (const reason of [HELD_BY_ALARM, HELD_BY_OUTPUT]) input.release(reason);
+      for (const reason of REASONS) input.release(reason);
       await nextTurn();
       assert.equal(taken.join(''), sent);
     }),

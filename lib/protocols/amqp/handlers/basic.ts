@@ -20,6 +20,7 @@ import {
 import { describeResource } from '../../../core/errors.ts';
 import { integerProblem } from '../../../core/field-values.ts';
 import { REPLY_TO } from '../../../core/names.ts';
+import type { Delivery, Queue } from '../../../core/queue.ts';
 import { requireAccess } from '../access.ts';
 import { AmqpError } from '../amqp-error.ts';
 import type { Channel } from '../channel.ts';
@@ -55,21 +56,18 @@ export function get(channel: Channel, method: BasicGet): void {
   const name = queueNameOf(channel, method.queue);
   requireAccess(host.session, 'queue', name, 'read');
   const queue = host.session.virtualHost.getQueue(name, host);
-  const delivery = queue.get(method.noAck);
-  if (delivery === null) {
-    channel.send({ id: BASIC_GET_EMPTY });
-    return;
-  }
-  const { message, redelivered } = delivery;
-  channel.send({
-    id: BASIC_GET_OK,
-    deliveryTag: channel.deliveries.take(queue, delivery, method.noAck),
-    redelivered,
-    exchange: message.exchange,
-    routingKey: message.routingKey,
-    messageCount: queue.messageCount,
-  });
-  writeContent(host.output, channel.number, host.session.frameMax, message);
+  const { noAck } = method;
+  channel.answerWhen<Delivery | null>(
+    (done) => queue.get(noAck, done),
+    (delivery) => {
+      if (delivery === null) channel.send({ id: BASIC_GET_EMPTY });
+      else getOk(channel, queue, delivery, noAck);
+    },
+    (delivery) => {
+      // Without acknowledgements it counts as delivered, like one that is on its way when the connection breaks.
+      if (delivery !== null && !noAck) giveBack(queue, delivery);
+    },
+  );
 }
 
 export function ack(channel: Channel, method: BasicAck): void {
@@ -103,6 +101,25 @@ export function qos(channel: Channel, method: BasicQos): void {
   if (!method.global) channel.deliveries.prefetch = prefetchCount;
   channel.send({ id: BASIC_QOS_OK });
   if (method.global) channel.deliveries.limitSession(prefetchCount);
+}
+
+function getOk(channel: Channel, queue: Queue, delivery: Delivery, noAck: boolean): void {
+  const { host } = channel;
+  const { message, redelivered } = delivery;
+  channel.send({
+    id: BASIC_GET_OK,
+    deliveryTag: channel.deliveries.take(queue, delivery, noAck),
+    redelivered,
+    exchange: message.exchange,
+    routingKey: message.routingKey,
+    messageCount: queue.messageCount,
+  });
+  writeContent(host.output, channel.number, host.session.frameMax, message);
+}
+
+function giveBack(queue: Queue, { message, position }: Delivery): void {
+  queue.requeue(message, position);
+  queue.deliver();
 }
 
 function settle(channel: Channel, tag: number, multiple: boolean, settlement: Settlement): void {

@@ -9,7 +9,7 @@ import {
   type ExchangeDelete,
   type ExchangeUnbind,
 } from '../../../../codec/generated/methods.ts';
-import type { BindingRequest } from '../../../core/virtual-host.ts';
+import type { BindingRequest } from '../../../core/binding.ts';
 import { requireAccess } from '../access.ts';
 import type { Channel } from '../channel.ts';
 import { cleanName, refuseDefaultExchange, refuseReservedName, refuseSystemExchange } from './names.ts';
@@ -17,13 +17,14 @@ import { cleanName, refuseDefaultExchange, refuseReservedName, refuseSystemExcha
 export function declare(channel: Channel, method: ExchangeDeclare): void {
   const name = cleanName(method.exchange);
   const { virtualHost } = channel.host.session;
+  const { sequence } = virtualHost.durability;
   if (method.passive) {
     refuseDefaultExchange(name);
     virtualHost.getExchange(name);
   } else {
     create(channel, name, method);
   }
-  if (!method.noWait) channel.send({ id: EXCHANGE_DECLARE_OK });
+  if (!method.noWait) channel.sendWhenDurable({ id: EXCHANGE_DECLARE_OK }, sequence);
 }
 
 export function deleteExchange(channel: Channel, method: ExchangeDelete): void {
@@ -33,20 +34,25 @@ export function deleteExchange(channel: Channel, method: ExchangeDelete): void {
   refuseDefaultExchange(name);
   refuseSystemExchange(name, virtualHost.name);
   requireAccess(session, 'exchange', name, 'configure');
+  const { sequence } = virtualHost.durability;
   virtualHost.deleteExchange(name, method.ifUnused);
-  if (!method.noWait) channel.send({ id: EXCHANGE_DELETE_OK });
+  if (!method.noWait) channel.sendWhenDurable({ id: EXCHANGE_DELETE_OK }, sequence);
 }
 
 export function bind(channel: Channel, method: ExchangeBind): void {
   const request = bindingRequest(channel, method);
-  channel.host.session.virtualHost.bind(request, channel.host);
-  if (!method.noWait) channel.send({ id: EXCHANGE_BIND_OK });
+  const { virtualHost } = channel.host.session;
+  const { sequence } = virtualHost.durability;
+  virtualHost.bind(request, channel.host);
+  if (!method.noWait) channel.sendWhenDurable({ id: EXCHANGE_BIND_OK }, sequence);
 }
 
 export function unbind(channel: Channel, method: ExchangeUnbind): void {
   const request = bindingRequest(channel, method);
-  channel.host.session.virtualHost.unbind(request, channel.host);
-  if (!method.noWait) channel.send({ id: EXCHANGE_UNBIND_OK });
+  const { virtualHost } = channel.host.session;
+  const { sequence } = virtualHost.durability;
+  virtualHost.unbind(request, channel.host);
+  if (!method.noWait) channel.sendWhenDurable({ id: EXCHANGE_UNBIND_OK }, sequence);
 }
 
 function create(channel: Channel, name: string, method: ExchangeDeclare): void {

@@ -11,50 +11,55 @@ import {
   type QueuePurge,
   type QueueUnbind,
 } from '../../../../codec/generated/methods.ts';
+import type { BindingRequest } from '../../../core/binding.ts';
 import { notFound } from '../../../core/errors.ts';
 import { generateQueueName, isReplyQueueName, REPLY_TO } from '../../../core/names.ts';
-import type { BindingRequest } from '../../../core/virtual-host.ts';
 import { requireAccess } from '../access.ts';
 import type { Channel } from '../channel.ts';
 import { cleanName, queueNameOf, refuseDefaultExchange, refuseReservedName } from './names.ts';
 
 export function declare(channel: Channel, method: QueueDeclare): void {
   const name = cleanName(method.queue);
+  const { sequence } = channel.host.session.virtualHost.durability;
   if (name === REPLY_TO || isReplyQueueName(name)) declareReplyQueue(channel, name, method.noWait);
-  else if (method.passive) declareOk(channel, name, method.noWait);
-  else declareOk(channel, create(channel, name, method), method.noWait);
+  else if (method.passive) declareOk(channel, name, method.noWait, sequence);
+  else declareOk(channel, create(channel, name, method), method.noWait, sequence);
 }
 
 export function bind(channel: Channel, method: QueueBind): void {
   const request = bindingRequest(channel, method);
   const { host } = channel;
   requireBindingAccess(channel, request);
+  const { sequence } = channel.host.session.virtualHost.durability;
   host.session.virtualHost.bind(request, host);
-  if (!method.noWait) channel.send({ id: QUEUE_BIND_OK });
+  if (!method.noWait) channel.sendWhenDurable({ id: QUEUE_BIND_OK }, sequence);
 }
 
 export function unbind(channel: Channel, method: QueueUnbind): void {
   const request = bindingRequest(channel, method);
   const { host } = channel;
   requireBindingAccess(channel, request);
+  const { sequence } = channel.host.session.virtualHost.durability;
   host.session.virtualHost.unbind(request, host);
-  channel.send({ id: QUEUE_UNBIND_OK });
+  channel.sendWhenDurable({ id: QUEUE_UNBIND_OK }, sequence);
 }
 
 export function purge(channel: Channel, method: QueuePurge): void {
   const { host } = channel;
   const name = queueNameOf(channel, method.queue);
   requireAccess(host.session, 'queue', name, 'read');
+  const { sequence } = channel.host.session.virtualHost.durability;
   const messageCount = host.session.virtualHost.getQueue(name, host).purge();
-  if (!method.noWait) channel.send({ id: QUEUE_PURGE_OK, messageCount });
+  if (!method.noWait) channel.sendWhenDurable({ id: QUEUE_PURGE_OK, messageCount }, sequence);
 }
 
 export function deleteQueue(channel: Channel, method: QueueDelete): void {
   const { host } = channel;
   const name = queueNameOf(channel, method.queue);
   requireAccess(host.session, 'queue', name, 'configure');
+  const { sequence } = channel.host.session.virtualHost.durability;
   const messageCount = host.session.virtualHost.deleteQueue(name, method, host);
-  if (!method.noWait) channel.send({ id: QUEUE_DELETE_OK, messageCount });
+  if (!method.noWait) channel.sendWhenDurable({ id: QUEUE_DELETE_OK, messageCount }, sequence);
 }
 
 /** Declares a queue that the client wants to exist and returns its name. */
@@ -75,13 +80,14 @@ function create(channel: Channel, wanted: string, method: QueueDeclare): string 
   return name;
 }
 
-function declareOk(channel: Channel, name: string, noWait: boolean): void {
+/** @param since where the durability's sequence stood before the queue was made */
+function declareOk(channel: Channel, name: string, noWait: boolean, since: number): void {
   const { host } = channel;
   const queue = host.session.virtualHost.getQueue(name, host);
   channel.lastQueueName = name;
   if (noWait) return;
   const { messageCount, consumerCount } = queue;
-  channel.send({ id: QUEUE_DECLARE_OK, queue: name, messageCount, consumerCount });
+  channel.sendWhenDurable({ id: QUEUE_DECLARE_OK, queue: name, messageCount, consumerCount }, since);
 }
 
 /** The pseudo queues of direct replies look as if they were there, always or while their client lives. */

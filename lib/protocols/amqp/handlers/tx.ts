@@ -14,10 +14,12 @@ export function select(channel: Channel): void {
 
 export function commit(channel: Channel): void {
   const transaction = transactionOf(channel);
+  const { sequence } = channel.host.session.virtualHost.durability;
+  // All in one turn, since what a turn does is made durable as a whole or not at all.
   for (const held of transaction.publishes) channel.publisher.release(held);
   for (const { deliveries, settlement } of transaction.settlements) channel.deliveries.settle(deliveries, settlement);
   transaction.clear();
-  channel.send({ id: TX_COMMIT_OK });
+  channel.sendWhenDurable({ id: TX_COMMIT_OK }, sequence);
 }
 
 /** Drops the publishes; what was acknowledged is unacknowledged again, under the same tags. */

@@ -1,0 +1,163 @@
+// The data folder of a broker, wired: the store on the real disk, the watch over its free space, and what was in it before.
+import type { BrokerConfig } from './config.ts';
+import type { Alarms } from './core/alarms.ts';
+import type { MemoryAccount } from './core/memory-account.ts';
+import type { Clock } from './core/ports.ts';
+import type { PublishFlow } from './core/publish-flow.ts';
+import type { TurnScheduler } from './core/turn.ts';
+import type { VirtualHost } from './core/virtual-host.ts';
+import type { Logger } from './log.ts';
+import { DiskMonitor } from './storage/disk-monitor.ts';
+import { DiskStore } from './storage/disk-store.ts';
+import type { DiskRoom } from './storage/log-files.ts';
+import { nodeFileSystem } from './storage/node-file-system.ts';
+
+/** A full disk is tried again so often. */
+const RETRY_MS = 1000;
+
+export interface DataFolderParts {
+  readonly clock: Clock;
+  readonly turn: TurnScheduler;
+  readonly memory: MemoryAccount;
+  readonly flow: PublishFlow;
+  readonly alarms: Alarms;
+  readonly logger: Logger;
+  readonly defect: (error: unknown) => void;
+  /** Nothing can be kept safe any more. */
+  readonly failed: (error: Error) => void;
+}
+
+/** Waits for room on a full disk, for as long as the broker runs. */
+class RoomOnDisk implements DiskRoom {
+  readonly #monitor: DiskMonitor;
+  readonly #parts: DataFolderParts;
+  isClosing = false;
+
+  constructor(monitor: DiskMonitor, parts: DataFolderParts) {
+    this.#monitor = monitor;
+    this.#parts = parts;
+  }
+
+  full(error: Error): Promise<void> {
+    if (this.isClosing) return Promise.reject(error);
+    this.#parts.logger.warn({ err: error }, 'a write found no room on the disk, and is tried again until there is');
+    this.#monitor.full();
+    return new Promise((resolve) => this.#parts.clock.after(RETRY_MS, resolve));
+  }
+
+  recovered(): void {
+    this.#monitor.recovered();
+  }
+}
+
+export class DataFolder {
+  readonly store: DiskStore;
+  readonly #monitor: DiskMonitor;
+  readonly #room: RoomOnDisk;
+  readonly #startedAt: number;
+  readonly #parts: DataFolderParts;
+
+  private constructor(
+    store: DiskStore,
+    monitor: DiskMonitor,
+    room: RoomOnDisk,
+    parts: DataFolderParts,
+    startedAt: number,
+  ) {
+    this.store = store;
+    this.#monitor = monitor;
+    this.#room = room;
+    this.#parts = parts;
+    this.#startedAt = startedAt;
+  }
+
+  /**
+   * Opens the folder and brings back what is in it.
+   * @throws {StorageError} when it is damaged; {Error} of the file system, ELOCKED when another broker has it
+   */
+  static async open(directory: string, config: BrokerConfig, parts: DataFolderParts): Promise<DataFolder> {
+    const { clock, turn, memory, flow, alarms, logger, defect, failed } = parts;
+    const startedAt = clock.now();
+    const monitor: DiskMonitor = new DiskMonitor({
+      fileSystem: nodeFileSystem,
+      directory,
+      limitBytes: config.diskFreeLimitBytes,
+      clock,
+      listener: (raised) => {
+        const fields = { freeBytes: monitor.freeBytes, limitBytes: config.diskFreeLimitBytes };
+        if (raised) logger.warn(fields, 'disk alarm: publishers are blocked until there is room');
+        else logger.info(fields, 'disk alarm cleared');
+        alarms.set('disk', raised);
+      },
+      warn: (err) => logger.warn({ err }, 'the free space of the disk can not be read'),
+    });
+    const room = new RoomOnDisk(monitor, parts);
+    const store = await DiskStore.open({
+      fileSystem: nodeFileSystem,
+      directory,
+      fsync: config.fsync,
+      segmentBytes: config.segmentSizeBytes,
+      budgetBytes: config.memoryBudgetBytes,
+      clock,
+      turn,
+      memory,
+      flow,
+      logger,
+      room,
+      defect,
+      failed,
+    });
+    await monitor.start();
+    return new DataFolder(store, monitor, room, parts, startedAt);
+  }
+
+  /** Names of the virtual hosts that were there before. */
+  get virtualHostNames(): Iterable<string> {
+    return this.store.topology.vhosts;
+  }
+
+  /**
+   * Fills the virtual hosts with what was there before, and begins to write down what changes.
+   * @throws {BrokerError} for what was there and is not known any more, such as an exchange type
+   */
+  start(virtualHosts: ReadonlyMap<string, VirtualHost>): void {
+    const { store } = this;
+    const { topology } = store;
+    for (const { vhost, ...exchange } of topology.exchanges.values()) {
+      virtualHosts.get(vhost)?.restoreExchange({ ...exchange, durable: true });
+    }
+    let messages = 0;
+    const queues = [];
+    for (const { entry, recovered } of store.recoveredQueues()) {
+      const { vhost, name, autoDelete, arguments: args } = entry;
+      const settings = { name, durable: true, autoDelete, owner: null, arguments: args };
+      const queue = virtualHosts.get(vhost)?.restoreQueue(settings, recovered);
+      if (queue !== undefined) queues.push(queue);
+    }
+    for (const { vhost, ...binding } of topology.bindings.values()) virtualHosts.get(vhost)?.restoreBinding(binding);
+    for (const name of virtualHosts.keys()) if (!topology.vhosts.has(name)) store.virtualHostCreated(name);
+    store.start(() => ({
+      vhosts: virtualHosts.keys(),
+      users: topology.users.values(),
+      exchanges: eachOf(virtualHosts, (virtualHost) => virtualHost.durableExchanges()),
+      bindings: eachOf(virtualHosts, (virtualHost) => virtualHost.durableBindings()),
+    }));
+    for (const { messageCount } of queues) messages += messageCount;
+    const milliseconds = Math.round(this.#parts.clock.now() - this.#startedAt);
+    this.#parts.logger.info({ queues: queues.length, messages, milliseconds }, 'data folder opened');
+  }
+
+  async close(): Promise<void> {
+    this.#room.isClosing = true;
+    this.#monitor.close();
+    await this.store.close();
+  }
+}
+
+/** What all virtual hosts have of something, each with the name of its virtual host. */
+function* eachOf<Thing extends object>(
+  virtualHosts: ReadonlyMap<string, VirtualHost>,
+  things: (virtualHost: VirtualHost) => Iterable<Thing>,
+): Generator<Thing & { vhost: string }> {
+  for (const [vhost, virtualHost] of virtualHosts) for (const thing of things(virtualHost)) yield { vhost, ...thing };
+}

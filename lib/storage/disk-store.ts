@@ -1,0 +1,366 @@
+// The store of a broker with a data folder: wires log, pages and checkpoints together, brings back what was there before, and
+// decides when to clean up.
+import type { BindingRequest } from '../core/binding.ts';
+import type { ExchangeSettings } from '../core/exchange.ts';
+import type { MemoryAccount } from '../core/memory-account.ts';
+import type { MessageStore, PlacedMessages, RecoveredQueue, StoredQueue } from '../core/message-store.ts';
+import { survivesRestart } from '../core/message-store.ts';
+import type { Clock, Logger, Timer } from '../core/ports.ts';
+import type { PublishFlow } from '../core/publish-flow.ts';
+import type { TurnScheduler } from '../core/turn.ts';
+import { Checkpointer, firstNeeded, type TopologySnapshot } from './checkpointer.ts';
+import { DiskQueue } from './disk-queue.ts';
+import * as entries from './entries.ts';
+import type { FileSystem } from './file-system.ts';
+import type { LogEntry } from './log-entry.ts';
+import { type DiskRoom, LogFiles } from './log-files.ts';
+import type { PageRange } from './page.ts';
+import { PageFiles } from './page-files.ts';
+import { mergePages, pagesToMerge } from './page-merger.ts';
+import { PageReader } from './page-reader.ts';
+import { Pager } from './pager.ts';
+import { type Recovered, Recovery } from './recovery.ts';
+import { countsOfLiving, dropDeleted, finishRanges } from './replayed-queue.ts';
+import { StoreContext } from './store-context.ts';
+import type { TopologyState } from './topology-state.ts';
+import { type SyncMode, WriteAheadLog } from './write-ahead-log.ts';
+
+/** The log is cut down when it is longer than so many segments. */
+const LOG_SEGMENTS = 4;
+/** A checkpoint is worth it when it frees so many times its own bytes. */
+const CHECKPOINT_WORTH = 8;
+/** When nothing else happens, what can be freed is, after so long. */
+const IDLE_CLEANUP_MS = 1000;
+
+export interface StoreOptions {
+  readonly fileSystem: FileSystem;
+  readonly directory: string;
+  readonly fsync: SyncMode;
+  readonly segmentBytes: number;
+  readonly budgetBytes: number;
+  readonly clock: Clock;
+  readonly turn: TurnScheduler;
+  readonly memory: MemoryAccount;
+  readonly flow: PublishFlow;
+  readonly logger: Logger;
+  readonly room: DiskRoom;
+  /** Logs a defect of ours. */
+  readonly defect: (error: unknown) => void;
+  /** The store can keep nothing safe any more. Called once. */
+  readonly failed: (error: Error) => void;
+}
+
+/** A durable queue that was there before. */
+export interface RecoveredQueueEntry {
+  readonly entry: entries.QueueEntry;
+  readonly recovered: RecoveredQueue;
+}
+
+export class DiskStore implements MessageStore {
+  readonly #options: StoreOptions;
+  readonly #unlock: () => Promise<void>;
+  readonly #queues = new Set<DiskQueue>();
+  readonly #context: StoreContext;
+  readonly #reader: PageReader;
+  readonly #files: LogFiles;
+  readonly #pages: PageFiles;
+  readonly #log: WriteAheadLog;
+  readonly #pager: Pager;
+  readonly #checkpointer: Checkpointer;
+  readonly #recovered: Recovered;
+  #nextQueueId: number;
+  #cleanup: Timer | null = null;
+  #hasFailed = false;
+  #closed = false;
+  #topology: () => TopologySnapshot = () => ({ vhosts: [], users: [], exchanges: [], bindings: [] });
+
+  private constructor(options: StoreOptions, unlock: () => Promise<void>, context: StoreContext, recovered: Recovered) {
+    const { fileSystem: fs, directory, clock, turn, flow, memory, room, fsync, segmentBytes, budgetBytes } = options;
+    this.#options = options;
+    this.#unlock = unlock;
+    this.#context = context;
+    context.store = this;
+    this.#recovered = recovered;
+    this.#nextQueueId = recovered.nextQueueId;
+    this.#reader = new PageReader(fs, context.routes);
+    this.#pages = new PageFiles(fs, `${directory}/pages`, room, this.#reader, recovered.nextPage);
+    for (const page of recovered.pages) this.#pages.pages.add(page);
+    const isLazy = fsync !== 'always';
+    this.#files = new LogFiles(fs, `${directory}/log`, segmentBytes, isLazy, room, recovered.segments);
+    this.#log = new WriteAheadLog({
+      files: this.#files,
+      fsync,
+      clock,
+      turn,
+      flow,
+      sequence: recovered.sequence,
+      failed: (error) => this.fail(error),
+      defect: options.defect,
+      committed: () => this.#maintain(),
+    });
+    this.#pager = new Pager({
+      memory,
+      budgetBytes,
+      flow,
+      pages: this.#pages,
+      queues: this.#queues,
+      flushLog: () => this.#log.flush(),
+      breathe: () => new Promise((resolve) => clock.endOfTurn(resolve)),
+      failed: (error) => this.fail(error),
+      done: () => this.#maintain(),
+    });
+    this.#checkpointer = new Checkpointer({
+      fs,
+      directory,
+      log: this.#log,
+      files: this.#files,
+      pages: this.#pages,
+      queues: this.#queues,
+      room,
+      nextQueueId: () => this.#nextQueueId,
+      topology: () => this.#topology(),
+    });
+    memory.setBudget(budgetBytes, () => this.#pager.overBudget());
+  }
+
+  /**
+   * Opens a data folder, and brings back what is in it.
+   * @throws {StorageError} when it is damaged; {Error} of the file system, ELOCKED when another broker has it
+   */
+  static async open(options: StoreOptions): Promise<DiskStore> {
+    const { fileSystem: fs, directory, logger, clock } = options;
+    await fs.makeDirectory(directory);
+    const unlock = await fs.lock(`${directory}/lock`);
+    try {
+      const context = new StoreContext(options.memory, clock);
+      const recovery = new Recovery({
+        fs,
+        directory,
+        routes: context.routes,
+        logger,
+        now: () => clock.now(),
+        createQueue: (id) => new DiskQueue(id, '', true, context),
+      });
+      return new DiskStore(options, unlock, context, await recovery.run());
+    } catch (error) {
+      await unlock();
+      throw error;
+    }
+  }
+
+  // What was there before
+
+  get topology(): TopologyState {
+    return this.#recovered.topology;
+  }
+
+  /** The durable queues, for which queues are to be made; then `start` gives them their messages. */
+  *recoveredQueues(): Generator<RecoveredQueueEntry> {
+    const { topology, replay } = this.#recovered;
+    for (const entry of topology.queues.values()) {
+      const known = replay.queueOf(entry.queueId);
+      const { queue } = known;
+      queue.virtualHost = entry.vhost;
+      finishRanges(known);
+      yield {
+        entry,
+        recovered: {
+          nextPosition: known.nextPosition,
+          deliveredTo: known.deliveredTo,
+          deliveryCounts: countsOfLiving(known),
+          attach: (host) => {
+            queue.attach(host);
+            this.#queues.add(queue);
+            return queue;
+          },
+        },
+      };
+    }
+  }
+
+  /**
+   * Begins work: gives the recovered queues their messages, and drops what belongs to none.
+   * @param topology what is durable beside the queues, asked at every checkpoint
+   */
+  start(topology: () => TopologySnapshot): void {
+    this.#topology = topology;
+    const { replay } = this.#recovered;
+    const { memory } = this.#options;
+    for (const known of replay.queues) {
+      if (!this.#queues.has(known.queue)) known.queue.delete();
+    }
+    for (const segment of this.#files.segments) dropDeleted(segment.entries);
+    for (const page of [...this.#pages.pages]) {
+      if (page.ranges.size === 0) this.#pages.ended(page, (error) => this.fail(error));
+    }
+    for (const known of replay.queues) {
+      const { queue } = known;
+      if (queue.deleted) continue;
+      const placed = known.placed();
+      for (const message of placed.messages) memory.retain(message);
+      if (placed.messages.length > 0) queue.host.loaded(placed);
+    }
+    this.#maintain();
+  }
+
+  // What the core asks
+
+  get sequence(): number {
+    return this.#log.sequence;
+  }
+
+  whenDurable(done: () => void): void {
+    this.#log.whenDurable(done);
+  }
+
+  createQueue(virtualHost: string, host: StoredQueue): DiskQueue {
+    const { settings } = host;
+    const isLogged = survivesRestart(settings);
+    const queue = new DiskQueue(this.#nextQueueId++, virtualHost, isLogged, this.#context);
+    queue.attach(host);
+    this.#queues.add(queue);
+    if (isLogged) {
+      const { name, autoDelete, arguments: args } = settings;
+      const entry = { queueId: queue.id, vhost: virtualHost, name, autoDelete, arguments: args };
+      this.#log.change((writer) => entries.writeQueue(writer, entry));
+    }
+    return queue;
+  }
+
+  exchangeDeclared(vhost: string, settings: ExchangeSettings): void {
+    this.#log.change((writer) => entries.writeExchange(writer, { vhost, ...settings }));
+  }
+
+  exchangeDeleted(vhost: string, name: string): void {
+    this.#log.change((writer) => entries.writeExchangeDeleted(writer, vhost, name));
+  }
+
+  bound(vhost: string, binding: BindingRequest): void {
+    this.#log.change((writer) => entries.writeBinding(writer, { vhost, ...binding }));
+  }
+
+  unbound(vhost: string, binding: BindingRequest): void {
+    this.#log.change((writer) => entries.writeBindingDeleted(writer, { vhost, ...binding }));
+  }
+
+  virtualHostCreated(name: string): void {
+    this.#log.change((writer) => entries.writeVirtualHost(writer, name));
+  }
+
+  virtualHostDeleted(name: string): void {
+    this.#log.change((writer) => entries.writeVirtualHostDeleted(writer, name));
+  }
+
+  userChanged(user: entries.UserEntry): void {
+    this.#log.change((writer) => entries.writeUser(writer, user));
+  }
+
+  userDeleted(name: string): void {
+    this.#log.change((writer) => entries.writeUserDeleted(writer, name));
+  }
+
+  // What its own parts ask
+
+  append(entry: LogEntry, bytes: number): void {
+    this.#log.append(entry, bytes);
+  }
+
+  touch(queue: DiskQueue): void {
+    this.#log.touch(queue);
+  }
+
+  queueDeleted(queue: DiskQueue): void {
+    if (!this.#queues.delete(queue)) return;
+    const { id, isLogged } = queue;
+    if (isLogged) this.#log.change((writer) => entries.writeQueueDeleted(writer, id));
+  }
+
+  rangeEnded(range: PageRange): void {
+    const { page } = range;
+    if (page === null) return;
+    page.ranges.delete(range);
+    if (page.ranges.size > 0) return;
+    this.#pages.ended(page, (error) => this.fail(error));
+    this.#maintain();
+  }
+
+  async read(range: PageRange): Promise<PlacedMessages | null> {
+    try {
+      const placed = await this.#reader.read(range);
+      for (const message of placed.messages) this.#options.memory.retain(message);
+      return placed;
+    } catch (error) {
+      this.fail(error);
+      return null;
+    }
+  }
+
+  /** Ends for good what it promises. */
+  fail(thrown: unknown): void {
+    if (this.#hasFailed || this.#closed) return;
+    this.#hasFailed = true;
+    this.#log.stop();
+    this.#options.failed(thrown instanceof Error ? thrown : new Error(String(thrown)));
+  }
+
+  /** Writes what is left, and a checkpoint, so that the next start has nothing to repair; then gives up the folder. */
+  async close(): Promise<void> {
+    this.#cleanup?.cancel();
+    await this.#pager.close();
+    try {
+      if (!this.#hasFailed) {
+        await this.#checkpointer.run();
+        // One may have been on its way when the last things happened.
+        await this.#checkpointer.run();
+        await this.#log.close();
+      }
+    } finally {
+      this.#closed = true;
+      await this.#files.close();
+      await this.#reader.close();
+      await this.#unlock();
+    }
+  }
+
+  /** Frees what can be freed, when it is worth it. */
+  #maintain(): void {
+    if (this.#hasFailed || this.#closed) return;
+    const { segmentBytes } = this.#options;
+    const { segments } = this.#files;
+    const needed = firstNeeded(this.#files);
+    let freeable = this.#pages.garbageBytes;
+    for (const { number, size } of segments) if (number < needed) freeable += size;
+    if (freeable >= Math.max(segmentBytes, CHECKPOINT_WORTH * this.#checkpointer.bytes)) this.#checkpoint();
+    else if (freeable > 0) this.#cleanUpSoon();
+    const [oldest] = segments;
+    const isLong = this.#files.bytes > LOG_SEGMENTS * segmentBytes && segments.length > 1;
+    if (isLong && oldest.live > 0) this.#pager.relocate(oldest);
+  }
+
+  #cleanUpSoon(): void {
+    this.#cleanup ??= this.#options.clock.after(IDLE_CLEANUP_MS, () => {
+      this.#cleanup = null;
+      this.#checkpoint();
+    });
+  }
+
+  #checkpoint(): void {
+    if (this.#checkpointer.isBusy || this.#closed || this.#hasFailed) return;
+    this.#checkpointer.run().then(
+      () => this.#merge(),
+      (error) => this.fail(error),
+    );
+  }
+
+  #merge(): void {
+    if (this.#closed || this.#hasFailed || this.#pager.isBusy) return;
+    const sparse = pagesToMerge(this.#pages.pages, this.#options.segmentBytes);
+    if (sparse.length === 0) {
+      this.#maintain();
+      return;
+    }
+    const ended = (range: PageRange): void => this.rangeEnded(range);
+    const failed = (error: unknown): void => this.fail(error);
+    this.#pager.run(() => mergePages(sparse, this.#pages, this.#reader, () => this.#log.flush(), ended, failed));
+  }
+}

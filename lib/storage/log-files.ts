@@ -1,0 +1,133 @@
+// The files of the write-ahead log: appends to the newest segment, begins another when that is full, and writes again what did
+// not fit on the disk. Knows nothing of what it writes.
+import { encodeFileHeader, FILE_HEADER_BYTES } from './file-header.ts';
+import type { FileSystem } from './file-system.ts';
+import { numberedName, Segment } from './segment.ts';
+
+/** What happens when the disk is full: told, and asked when to try again. */
+export interface DiskRoom {
+  /** A write did not fit. Resolves when it is worth another try; rejects when there is no point in waiting. */
+  full(error: Error): Promise<void>;
+  /** A write that did not fit before did now. */
+  recovered(): void;
+}
+
+/** Errors that pass: the disk or the quota is full, or the process has too many files open. */
+const PASSING_ERRORS = new Set(['ENOSPC', 'EDQUOT', 'EMFILE', 'ENFILE']);
+
+/** Runs `task` until it does not fail for want of room. Any other error is passed on. */
+export async function whenThereIsRoom<T>(room: DiskRoom, task: () => Promise<T>): Promise<T> {
+  for (let isRetry = false; ; isRetry = true) {
+    try {
+      const result = await task();
+      if (isRetry) room.recovered();
+      return result;
+    } catch (error) {
+      const code = error instanceof Error && 'code' in error ? error.code : undefined;
+      if (!(error instanceof Error) || !PASSING_ERRORS.has(String(code))) throw error;
+      await room.full(error);
+    }
+  }
+}
+
+export class LogFiles {
+  readonly #fs: FileSystem;
+  readonly #directory: string;
+  readonly #segmentBytes: number;
+  readonly #room: DiskRoom;
+  /** Whether what is written may be synced later than it is confirmed; see `encodeFileHeader`. */
+  readonly #isLazy: boolean;
+  /** Oldest first; the last one is appended to. */
+  readonly segments: Segment[];
+
+  /**
+   * @param directory holds the segments
+   * @param segments those that are there, oldest first; the last one is gone on with
+   */
+  constructor(
+    fs: FileSystem,
+    directory: string,
+    segmentBytes: number,
+    isLazy: boolean,
+    room: DiskRoom,
+    segments: Segment[],
+  ) {
+    this.#fs = fs;
+    this.#directory = directory;
+    this.#segmentBytes = segmentBytes;
+    this.#isLazy = isLazy;
+    this.#room = room;
+    this.segments = segments;
+  }
+
+  /** Bytes of all segments. */
+  get bytes(): number {
+    return this.segments.reduce((sum, { size }) => sum + size, 0);
+  }
+
+  /** The segment that the next record goes to: begins one when there is none or the newest is full. */
+  async segmentFor(): Promise<Segment> {
+    const newest = this.segments.at(-1);
+    if (newest !== undefined && newest.size < this.#segmentBytes && newest.file !== null) return newest;
+    // What comes later must not be durable before what came earlier.
+    if (newest?.file != null) await newest.file.dataSync();
+    const segment = await whenThereIsRoom(this.#room, () => this.#begin((newest?.number ?? 0) + 1));
+    await newest?.file?.close();
+    if (newest !== undefined) newest.file = null;
+    this.segments.push(segment);
+    return segment;
+  }
+
+  /** Appends bytes to the newest segment; when the disk is full, as soon as there is room. */
+  async append(chunks: readonly Buffer[], bytes: number): Promise<void> {
+    const segment = this.#newest();
+    const { file, size } = segment;
+    await whenThereIsRoom(this.#room, () => file.write(chunks, size));
+    segment.size += bytes;
+  }
+
+  /** Makes what was appended durable. A failure is final: nobody can know what is on the disk then. */
+  async sync(): Promise<void> {
+    const newest = this.segments.at(-1);
+    if (newest?.file != null) await newest.file.dataSync();
+  }
+
+  /** Removes segments from the oldest on, up to one that is still needed. */
+  async removeBefore(number: number): Promise<void> {
+    let removed = false;
+    while (this.segments.length > 1 && this.segments[0].number < number) {
+      const [segment] = this.segments;
+      await this.#fs.remove(segment.path);
+      this.segments.shift();
+      removed = true;
+    }
+    if (removed) await this.#fs.syncDirectory(this.#directory);
+  }
+
+  async close(): Promise<void> {
+    const newest = this.segments.at(-1);
+    await newest?.file?.close();
+    if (newest !== undefined) newest.file = null;
+  }
+
+  async #begin(number: number): Promise<Segment> {
+    const path = `${this.#directory}/${numberedName(number, 'log')}`;
+    const file = await this.#fs.open(path, 'create');
+    try {
+      await file.write([encodeFileHeader('log', number, this.#isLazy)], 0);
+      await file.dataSync();
+      await this.#fs.syncDirectory(this.#directory);
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+    return new Segment(number, path, file, FILE_HEADER_BYTES);
+  }
+
+  #newest(): Segment & { file: NonNullable<Segment['file']> } {
+    const newest = this.segments.at(-1);
+    if (newest === undefined || newest.file === null) throw new Error('the log has no segment to append to');
+    // Narrowed by the line before; the compiler does not see that it is the same object.
+    return newest as Segment & { file: NonNullable<Segment['file']> };
+  }
+}

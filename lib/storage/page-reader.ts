@@ -1,0 +1,194 @@
+// Reads what queues have in pages: some blocks at a time, from few open files.
+import { Message } from '../core/message.ts';
+import type { PlacedMessages } from '../core/message-store.ts';
+import { FormatError } from './byte-reader.ts';
+import type { FileSystem, OpenFile } from './file-system.ts';
+import type { Page, PageRange } from './page.ts';
+import { type BlockSink, decodeBlock } from './page-block.ts';
+import { BlockHeader, checkBlock, PAGE_BLOCK_HEADER_BYTES, readBlockHeader } from './page-format.ts';
+import type { RouteTable } from './route-table.ts';
+
+/** So much is read at once: about two blocks. */
+const READ_BYTES = 512 * 1024;
+/** As many files stay open. */
+const OPEN_FILES = 16;
+
+/** An open page, and how many reads use it now. */
+interface OpenPage {
+  readonly file: Promise<OpenFile>;
+  readers: number;
+  isEvicted: boolean;
+}
+
+export class PageReader {
+  readonly #fs: FileSystem;
+  readonly #routes: RouteTable;
+  /** By use: the one that was used longest ago comes first. */
+  readonly #open = new Map<Page, OpenPage>();
+
+  constructor(fs: FileSystem, routes: RouteTable) {
+    this.#fs = fs;
+    this.#routes = routes;
+  }
+
+  /**
+   * Reads what comes next in a range and moves its place for reading on. What is dead is left out, so there may be none.
+   * @throws {Error} of the file system, or FormatError naming file and offset
+   */
+  async read(range: PageRange): Promise<PlacedMessages> {
+    const { page, nextOffset } = range;
+    if (page === null) throw new Error('a range that is in no page yet');
+    const end = range.offset + range.bytes;
+    const buffer = await this.blocks(page, nextOffset, end);
+    const sink = new MessageSink(buffer, range, this.#routes);
+    const read = eachBlock(buffer, (offset) => this.#decode(page, nextOffset, buffer, offset, sink));
+    range.nextOffset = nextOffset + read;
+    if (range.nextOffset >= end) range.endLoading();
+    else range.nextPosition = sink.nextPosition;
+    return sink;
+  }
+
+  /** Reads whole blocks from an offset on: about `READ_BYTES` of them, at least one, none from `end` on. */
+  async blocks(page: Page, offset: number, end: number): Promise<Buffer> {
+    const open = this.#use(page);
+    try {
+      const file = await open.file;
+      const wanted = Math.min(READ_BYTES, end - offset);
+      const buffer = Buffer.allocUnsafeSlow(wanted);
+      await readAll(file, buffer, 0, offset, page);
+      const first = PAGE_BLOCK_HEADER_BYTES + headerAt(buffer, 0, page, offset).payloadBytes;
+      if (first <= wanted) return buffer;
+      if (offset + first > end) throw damage(page, offset, 'a block goes on behind its range');
+      const larger = Buffer.allocUnsafeSlow(first);
+      buffer.copy(larger);
+      await readAll(file, larger, wanted, offset + wanted, page);
+      return larger;
+    } finally {
+      open.readers--;
+      if (open.isEvicted && open.readers === 0) void closeQuietly(open);
+    }
+  }
+
+  /** A page is about to be removed. */
+  forget(page: Page): void {
+    const open = this.#open.get(page);
+    if (open === undefined) return;
+    this.#open.delete(page);
+    open.isEvicted = true;
+    if (open.readers === 0) void closeQuietly(open);
+  }
+
+  async close(): Promise<void> {
+    const all = [...this.#open.values()];
+    this.#open.clear();
+    await Promise.all(all.map((open) => closeQuietly(open)));
+  }
+
+  #use(page: Page): OpenPage {
+    const known = this.#open.get(page);
+    this.#open.delete(page);
+    const open = known ?? { file: this.#fs.open(page.path, 'read'), readers: 0, isEvicted: false };
+    // A file that can't be opened is told to whoever reads now, and tried again by the next.
+    if (known === undefined) open.file.catch(() => this.#open.delete(page));
+    this.#open.set(page, open);
+    open.readers++;
+    for (const [oldest, entry] of this.#open) {
+      if (this.#open.size <= OPEN_FILES) break;
+      if (entry.readers === 0) this.forget(oldest);
+    }
+    return open;
+  }
+
+  #decode(page: Page, base: number, buffer: Buffer, offset: number, sink: BlockSink): void {
+    try {
+      checkBlock(buffer, offset);
+      decodeBlock(buffer, offset, sink);
+    } catch (error) {
+      if (error instanceof FormatError) throw damage(page, base + offset, error.reason);
+      throw error;
+    }
+  }
+}
+
+/** Makes messages of what stands in blocks, but for what is dead or in memory already. */
+class MessageSink implements BlockSink, PlacedMessages {
+  readonly messages: Message[] = [];
+  readonly positions: number[] = [];
+  /** Behind the last position that was met. */
+  nextPosition: number;
+  readonly #buffer: Buffer;
+  readonly #range: PageRange;
+  readonly #routes: RouteTable;
+
+  constructor(buffer: Buffer, range: PageRange, routes: RouteTable) {
+    this.#buffer = buffer;
+    this.#range = range;
+    this.#routes = routes;
+    this.nextPosition = range.nextPosition;
+  }
+
+  message(
+    position: number,
+    routeStart: number,
+    routeEnd: number,
+    propertiesStart: number,
+    propertiesEnd: number,
+    bodyStart: number,
+    bodySize: number,
+    expiresAtMs: number,
+    transient: boolean,
+  ): void {
+    const range = this.#range;
+    this.nextPosition = position + 1;
+    if (!range.dead.isEmpty && range.dead.has(position)) return;
+    const buffer = this.#buffer;
+    const route = this.#routes.find(buffer, routeStart, routeEnd);
+    const message = new Message(route, buffer, propertiesStart, propertiesEnd, buffer, bodyStart, bodySize, null);
+    message.persistent = !transient;
+    message.expiresAtMs = expiresAtMs;
+    this.messages.push(message);
+    this.positions.push(position);
+  }
+}
+
+const header = new BlockHeader();
+
+/** Visits the whole blocks in a buffer; returns how many bytes they have. */
+export function eachBlock(buffer: Buffer, visit: (offset: number) => void): number {
+  let offset = 0;
+  while (buffer.length - offset >= PAGE_BLOCK_HEADER_BYTES) {
+    const { payloadBytes } = readBlockHeader(buffer, offset, header);
+    const end = offset + PAGE_BLOCK_HEADER_BYTES + payloadBytes;
+    if (end > buffer.length) break;
+    visit(offset);
+    offset = end;
+  }
+  return offset;
+}
+
+function headerAt(buffer: Buffer, at: number, page: Page, offset: number): BlockHeader {
+  try {
+    return readBlockHeader(buffer, at, header);
+  } catch (error) {
+    if (error instanceof FormatError) throw damage(page, offset, error.reason);
+    throw error;
+  }
+}
+
+async function readAll(file: OpenFile, buffer: Buffer, start: number, offset: number, page: Page): Promise<void> {
+  const wanted = buffer.length - start;
+  const read = await file.read(buffer, start, wanted, offset);
+  if (read < wanted) throw damage(page, offset + read, 'the file ends here');
+}
+
+function damage(page: Page, offset: number, reason: string): FormatError {
+  return new FormatError(`${page.path}: damaged at byte ${offset}: ${reason}`, offset);
+}
+
+async function closeQuietly(open: OpenPage): Promise<void> {
+  try {
+    await (await open.file).close();
+  } catch {
+    // It was read only: nothing depends on it any more.
+  }
+}

@@ -1,0 +1,99 @@
+// A page that is on disk, and the ranges of it: what each queue has in it and how much of that is alive.
+import type { PlacedMessages } from '../core/message-store.ts';
+import type { DiskQueue } from './disk-queue.ts';
+import type { PositionSet } from './position-set.ts';
+
+/** Messages of one queue, side by side in a page. */
+export class PageRange {
+  readonly queue: DiskQueue;
+  readonly first: number;
+  readonly last: number;
+  /** Positions from first to last that are no living message of this range: settled, elsewhere, or never here. */
+  readonly dead: PositionSet;
+  /** Positions of living messages that a restart ends; null when there are none. */
+  transient: PositionSet | null = null;
+  /** Null while it is being written; then `held` has its messages, unless they were wanted back. */
+  page: Page | null = null;
+  offset = 0;
+  bytes = 0;
+  held: PlacedMessages | null = null;
+  /** The first position that is not in memory; Infinity when all are. */
+  nextPosition = Infinity;
+  /** Where to go on reading. */
+  nextOffset = 0;
+  /** Messages that are not in memory. */
+  unloaded = 0;
+  /** It is being copied to another page. Whoever reads it meanwhile says false. */
+  isMerging = false;
+
+  constructor(queue: DiskQueue, first: number, last: number, dead: PositionSet) {
+    this.queue = queue;
+    this.first = first;
+    this.last = last;
+    this.dead = dead;
+  }
+
+  /** Messages that are alive. */
+  get live(): number {
+    return this.last - this.first + 1 - this.dead.size;
+  }
+
+  holds(position: number): boolean {
+    return position >= this.first && position <= this.last && !this.dead.has(position);
+  }
+
+  /** All that is alive is on disk alone. */
+  leaveMemory(nextPosition: number, nextOffset: number, unloaded: number): void {
+    this.nextPosition = nextPosition;
+    this.nextOffset = nextOffset;
+    this.unloaded = unloaded;
+  }
+
+  /** What is dead for somebody who comes after a restart. */
+  deadAfterRestart(): PositionSet {
+    const { dead, transient } = this;
+    if (transient === null) return dead;
+    const all = dead.clone();
+    transient.forEachInterval((first, last) => all.addRange(first, last));
+    return all;
+  }
+
+  /** It stands in a page. */
+  placeIn(page: Page, offset: number, bytes: number, transient: PositionSet | null): void {
+    this.page = page;
+    this.offset = this.nextOffset = offset;
+    this.bytes = bytes;
+    this.transient = transient;
+    page.ranges.add(this);
+  }
+
+  /** Nothing of it is on disk alone any more. */
+  endLoading(): void {
+    this.nextPosition = Infinity;
+    this.unloaded = 0;
+  }
+}
+
+export class Page {
+  readonly number: number;
+  readonly path: string;
+  /** Bytes of the file. */
+  readonly bytes: number;
+  readonly isTransient: boolean;
+  /** Those in which something is alive. */
+  readonly ranges = new Set<PageRange>();
+
+  constructor(number: number, path: string, bytes: number, isTransient: boolean) {
+    this.number = number;
+    this.path = path;
+    this.bytes = bytes;
+    this.isTransient = isTransient;
+  }
+
+  /** About how many of its bytes are those of living messages. */
+  liveBytes(): number {
+    let bytes = 0;
+    for (const range of this.ranges) bytes += (range.bytes * range.live) / (range.last - range.first + 1);
+    return bytes;
+  }
+}

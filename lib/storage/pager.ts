@@ -1,0 +1,239 @@
+// Moves messages to pages: those of queues that hold more than their share of memory, and those that are all that is left in the
+// oldest segment of the log. One job at a time; what it writes stays in memory until it is on disk.
+import type { MemoryAccount } from '../core/memory-account.ts';
+import type { Message } from '../core/message.ts';
+import type { PlacedMessages } from '../core/message-store.ts';
+import { CONGESTED_BY_PAGING, type PublishFlow } from '../core/publish-flow.ts';
+import type { DiskQueue } from './disk-queue.ts';
+import { LogEntry } from './log-entry.ts';
+import { type Page, PageRange } from './page.ts';
+import type { PageFiles } from './page-files.ts';
+import type { PageRun } from './page-index.ts';
+import { gapsBetween } from './page-writer.ts';
+import { PositionSet } from './position-set.ts';
+import type { Segment } from './segment.ts';
+
+/** Pages are written until memory is down to this share of the budget. */
+const LOW_SHARE = 0.5;
+/** Above the budget by so much, and publishers wait until a page is written. */
+const CONGESTED_SHARE = 1.5;
+/** When nothing could be given up, it is worth another try after so many more bytes. */
+const RETRY_BYTES = 4 * 1024 * 1024;
+/** Entries are let go of in steps, so that a large page makes no long turn. */
+const STEP_MESSAGES = 8192;
+
+/** What one queue adds to a page. */
+interface Part {
+  readonly queue: DiskQueue;
+  readonly placed: PlacedMessages;
+  readonly range: PageRange;
+}
+
+export interface PagerOptions {
+  readonly memory: MemoryAccount;
+  readonly budgetBytes: number;
+  readonly flow: PublishFlow;
+  readonly pages: PageFiles;
+  readonly queues: Iterable<DiskQueue>;
+  /** Resolves when what was handed to the log is durable. */
+  readonly flushLog: () => Promise<void>;
+  /** Resolves when other work had its turn. */
+  readonly breathe: () => Promise<void>;
+  readonly failed: (error: unknown) => void;
+  /** A job is over: what it freed can be cleaned up. */
+  readonly done: () => void;
+}
+
+export class Pager {
+  readonly #options: PagerOptions;
+  #job: Promise<void> | null = null;
+  /** With so much in memory the next try is worth it. */
+  #retryAt = 0;
+  #closed = false;
+
+  constructor(options: PagerOptions) {
+    this.#options = options;
+  }
+
+  get isBusy(): boolean {
+    return this.#job !== null;
+  }
+
+  /** Memory is above the budget. Called for every message then, so it must cost nothing. */
+  overBudget(): void {
+    const { memory, budgetBytes, flow } = this.#options;
+    if (this.#job !== null) {
+      if (memory.usedBytes > budgetBytes * CONGESTED_SHARE) flow.hold(CONGESTED_BY_PAGING);
+      return;
+    }
+    if (this.#closed || memory.usedBytes < this.#retryAt) return;
+    this.#start(() => this.#relieve());
+  }
+
+  /** Moves what is alive in a segment to pages. Does nothing when there is a job already. */
+  relocate(segment: Segment): void {
+    if (this.#job === null && !this.#closed) this.#start(() => this.#relocate(segment));
+  }
+
+  /** Runs a job of somebody else's that no other may overlap. */
+  run(job: () => Promise<void>): void {
+    if (this.#job === null && !this.#closed) this.#start(job);
+  }
+
+  /** Begins no more jobs and resolves when the last is over. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#job;
+  }
+
+  #start(job: () => Promise<void>): void {
+    this.#job = job()
+      .catch((error) => this.#options.failed(error))
+      .then(() => {
+        this.#job = null;
+        this.#options.flow.release(CONGESTED_BY_PAGING);
+        this.#options.done();
+      });
+  }
+
+  async #relieve(): Promise<void> {
+    const { memory, budgetBytes, breathe } = this.#options;
+    // The message that crossed the budget is still on its way into its queue.
+    await breathe();
+    const goal = memory.usedBytes - budgetBytes * LOW_SHARE;
+    const parts: Part[] = [];
+    let freed = this.#giveUp(goal, -1, parts);
+    // Only what consumers get next is left: better read it again than run out of memory.
+    if (freed < goal / 2) freed += this.#giveUp(goal - freed, Infinity, parts);
+    this.#retryAt = parts.length === 0 ? memory.usedBytes + RETRY_BYTES : 0;
+    await this.#write(parts);
+  }
+
+  /** Makes queues give up messages, those with most first, until enough bytes come free; returns how many do. */
+  #giveUp(goal: number, through: number, parts: Part[]): number {
+    const queues = [...this.#options.queues].filter(({ host }) => host.readyBytes > 0);
+    queues.sort((a, b) => b.host.readyBytes - a.host.readyBytes);
+    let freed = 0;
+    for (const queue of queues) {
+      if (freed >= goal) break;
+      const before = queue.host.readyBytes;
+      const placed = queue.host.giveUp(through);
+      if (placed.messages.length === 0) continue;
+      freed += before - queue.host.readyBytes;
+      parts.push(this.#part(queue, placed, false));
+    }
+    return freed;
+  }
+
+  async #relocate(segment: Segment): Promise<void> {
+    const parts: Part[] = [];
+    const byQueue = survivors(segment);
+    for (const [queue, placed] of byQueue) {
+      // What waits in memory for long leaves it; the rest is with consumers, or came back from them, and stays.
+      const through = placed.positions[placed.positions.length - 1];
+      const ready = queue.host.giveUp(through);
+      if (ready.messages.length > 0) parts.push(this.#part(queue, ready, false));
+      const rest = filterPlaced(placed, (position) => !queue.isPaged(position));
+      if (rest.messages.length > 0) parts.push(this.#part(queue, rest, true));
+    }
+    await this.#write(parts);
+  }
+
+  /** Makes a range of messages that are to be written. `resident`: they stay in memory as well. */
+  #part(queue: DiskQueue, placed: PlacedMessages, resident: boolean): Part {
+    const { positions } = placed;
+    const first = positions[0];
+    const range = new PageRange(
+      queue,
+      first,
+      positions[positions.length - 1],
+      gapsBetween(positions) ?? new PositionSet(),
+    );
+    if (!resident) {
+      range.held = placed;
+      range.leaveMemory(first, 0, positions.length);
+    }
+    queue.addRange(range);
+    return { queue, placed, range };
+  }
+
+  async #write(parts: Part[]): Promise<void> {
+    parts.sort((a, b) => a.queue.id - b.queue.id || a.range.first - b.range.first);
+    const transient = parts.filter(
+      ({ queue, placed }) => !queue.isLogged || !placed.messages.some((m) => m.persistent),
+    );
+    const kept = new Set(transient);
+    const durable = parts.filter((part) => !kept.has(part));
+    if (durable.length > 0) await this.#writePage(durable, false);
+    if (transient.length > 0) await this.#writePage(transient, true);
+  }
+
+  async #writePage(parts: readonly Part[], isTransient: boolean): Promise<void> {
+    const { pages, flushLog, breathe } = this.#options;
+    let runs: PageRun[] = [];
+    const page = await pages.write(isTransient, async (writer) => {
+      runs = [];
+      for (const { queue, placed } of parts) runs.push(await writer.addRun(queue.id, placed));
+    });
+    // A page counts from the next checkpoint on, which relies on the log being as far as the page is.
+    if (!isTransient) await flushLog();
+    pages.pages.add(page);
+    for (const [index, part] of parts.entries()) {
+      this.#settle(part, page, runs[index]);
+      await this.#letGo(part, breathe);
+    }
+    if (page.ranges.size === 0) pages.ended(page, this.#options.failed);
+  }
+
+  /** The page is the home of a part from now on. */
+  #settle({ queue, placed, range }: Part, page: Page, { offset, bytes, transient }: PageRun): void {
+    const { held } = range;
+    range.placeIn(page, offset, bytes, transient);
+    range.held = null;
+    if (held !== null) for (const message of held.messages) this.#options.memory.release(message);
+    queue.rangeWritten(range, placed.positions);
+  }
+
+  /** The log need not keep what is in a page. */
+  async #letGo({ queue, placed }: Part, breathe: () => Promise<void>): Promise<void> {
+    const { messages, positions } = placed;
+    for (let i = 0; i < messages.length; i++) {
+      const { stored } = messages[i];
+      if (stored instanceof LogEntry) stored.drop(queue, positions[i]);
+      if (i % STEP_MESSAGES === STEP_MESSAGES - 1) await breathe();
+    }
+  }
+}
+
+/** What only this segment keeps safe, by queue and in order of the positions. Lets go of what deleted queues left. */
+function survivors(segment: Segment): Map<DiskQueue, PlacedMessages> {
+  const byQueue = new Map<DiskQueue, { messages: Message[]; positions: number[] }>();
+  for (const entry of segment.entries) {
+    for (const { queue, position } of [...entry.places()]) {
+      const { message } = entry;
+      if (message === null) break;
+      if (queue.deleted) {
+        entry.drop(queue, position);
+        continue;
+      }
+      let placed = byQueue.get(queue);
+      if (placed === undefined) {
+        placed = { messages: [], positions: [] };
+        byQueue.set(queue, placed);
+      }
+      placed.messages.push(message);
+      placed.positions.push(position);
+    }
+  }
+  return byQueue;
+}
+
+function filterPlaced({ messages, positions }: PlacedMessages, keep: (position: number) => boolean): PlacedMessages {
+  const kept: { messages: Message[]; positions: number[] } = { messages: [], positions: [] };
+  for (let i = 0; i < messages.length; i++) {
+    if (!keep(positions[i])) continue;
+    kept.messages.push(messages[i]);
+    kept.positions.push(positions[i]);
+  }
+  return kept;
+}

@@ -1,0 +1,67 @@
+// The short form of the crash tests: a few deaths of the command by SIGKILL, and what is there afterwards. The long form is
+// long.ts. CRASH_SEED repeats a run's choices.
+import { mkdtempSync, readdirSync, statSync, truncateSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t from 'tap';
+import { Experiment, type ExperimentOptions } from './experiment.ts';
+import type { FindingKind } from './findings.ts';
+import type { KillPlan } from './kill-plan.ts';
+
+const seed = Number(process.env.CRASH_SEED ?? Date.now() % 1_000_000);
+const KILLS = 6;
+
+t.test(`what was confirmed survives ${KILLS} kills, CRASH_SEED=${seed}`, async (t) => {
+  // Not in a folder of tap's, which goes with the test: after a failure the data must stay.
+  const folder = mkdtempSync(join(tmpdir(), 'leveret-crash-'));
+  const experiment = new Experiment({ seed, kills: KILLS, folder, brief: true });
+  await experiment.run();
+  const { findings, figures } = experiment.model;
+  if (findings.total > 0) t.fail(experiment.failure());
+  else experiment.clean();
+  t.equal(figures.kills, KILLS);
+  t.ok(figures.confirmed > 0 && figures.acknowledged > 0 && figures.commits > 0, 'and clients came to something');
+});
+
+const AT_REST: KillPlan = { moment: 'started', nth: 1, delayMs: 500, how: 'rest', stopMs: 0, latestMs: 10_000 };
+const IN_FLIGHT: KillPlan = { ...AT_REST, how: 'kill' };
+
+/** Runs an experiment that must fail, and gives what it found. */
+async function findingsOf(options: Omit<ExperimentOptions, 'seed' | 'kills'>): Promise<ReadonlySet<FindingKind>> {
+  const experiment = new Experiment({ ...options, seed, kills: 3, brief: true });
+  await experiment.run();
+  return new Set(experiment.model.findings.list.map(({ kind }) => kind));
+}
+
+t.test('a broker that forgets is found out', async (t) => {
+  let lives = 0;
+  const kinds = await findingsOf({ folder: 'none', plan: AT_REST, afterDeath: () => lives++ });
+  t.same([...kinds], ['topology'], 'by its queues, which are gone');
+  t.equal(lives, 2, 'and not before it forgot');
+});
+
+t.test('a log that lost its end is found out', async (t) => {
+  const folder = join(t.testdir({ data: {} }), 'data');
+  const cut = (): void => {
+    for (const name of readdirSync(join(folder, 'log'))) {
+      const path = join(folder, 'log', name);
+      const { size } = statSync(path);
+      if (size > 1000) truncateSync(path, Math.floor(size / 2));
+    }
+  };
+  const kinds = await findingsOf({ folder, plan: IN_FLIGHT, afterDeath: cut });
+  t.ok(
+    ['lost', 'topology', 'half', 'broker', 'resurrected'].some((kind) => kinds.has(kind as FindingKind)),
+    [...kinds].join(),
+  );
+});
+
+t.test('a broker that ends by itself is found out', async (t) => {
+  const ends = 'setTimeout(() => process.exit(0), 1500)';
+  const kinds = await findingsOf({
+    folder: 'none',
+    plan: { ...IN_FLIGHT, delayMs: 60_000, latestMs: 60_000 },
+    nodeArgs: ['--import', `data:text/javascript,${encodeURIComponent(ends)}`],
+  });
+  t.ok(kinds.has('broker'));
+});

@@ -1,0 +1,361 @@
+// What must be, may be and must not be in one queue. Fed with what clients send and receive, it reports what does not fit.
+//
+// A message that is in the ledger without a doubt must be in the queue; one with doubts may be; one that has left the ledger
+// must never be seen again. Doubts come with a crash, for what the broker had not answered by then, and go when the message
+// is seen, or is found missing, afterwards.
+import type { Commit } from './commit.ts';
+import type { Figures, FindingKind, Findings } from './findings.ts';
+
+/** Why a message may be missing, as bits. */
+const UNCONFIRMED = 1;
+const ACKNOWLEDGED = 2;
+const TRANSIENT = 4;
+const PURGED = 8;
+/** The commit that publishes it is in doubt. */
+const COMMIT = 16;
+/** The commit that acknowledges it is in doubt. */
+const ACK_COMMIT = 32;
+
+/** One message in one queue. */
+export interface Entry {
+  readonly id: string;
+  readonly publisher: string;
+  readonly sequence: number;
+  readonly transient: boolean;
+  readonly bytes: number;
+  /** The life of the broker in which it was published. */
+  readonly born: number;
+  readonly commit: Commit | null;
+  ackCommit: Commit | null;
+  confirmed: boolean;
+  place: 'queue' | 'client' | 'acknowledged';
+  /** The channel that got it last. */
+  holder: string;
+  doubts: number;
+  /** A client got it at least once. */
+  seen: boolean;
+  /** When it was published, and when it was known to be in the queue, in messages published by then. */
+  readonly publishedAt: number;
+  knownAt: number;
+  /** Its place among those that a drain found; -1 before. */
+  rank: number;
+}
+
+/** What all ledgers share. */
+export interface World {
+  /** Counts the broker's processes. */
+  life: number;
+  /** The broker was told to stop: it gives back what clients have, and does not hear them any more. */
+  isStopping: boolean;
+  /** Counts what is published: the experiment's clock. */
+  clock: number;
+  readonly findings: Findings;
+  readonly figures: Figures;
+}
+
+/** What one channel got from one queue. */
+export class Stream {
+  readonly who: string;
+  /** Of each publisher the newest sequence that was not a redelivery. */
+  readonly newest = new Map<string, number>();
+
+  constructor(who: string) {
+    this.who = who;
+  }
+}
+
+export interface NewEntry {
+  readonly id: string;
+  readonly transient: boolean;
+  readonly bytes: number;
+  readonly commit: Commit | null;
+}
+
+export class QueueLedger {
+  readonly name: string;
+  /** Only one actor uses it, and takes messages one by one: then what happens in it is known exactly. */
+  readonly exclusive: boolean;
+  /** Whether the queue is there; `maybe` when a crash cut a declaration or a deletion off. */
+  existence: 'yes' | 'no' | 'maybe' = 'no';
+  readonly #world: World;
+  /** In the order of publishing, as far as one publisher is concerned. */
+  readonly #entries = new Map<string, Entry>();
+  /** Why each message that was here isn't any more. */
+  readonly #gone = new Map<string, string>();
+  #purgesUnderway = 0;
+  #nextRank = 0;
+  bytes = 0;
+
+  constructor(name: string, exclusive: boolean, world: World) {
+    this.name = name;
+    this.exclusive = exclusive;
+    this.#world = world;
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  published({ id, transient, bytes, commit }: NewEntry): Entry {
+    const colon = id.lastIndexOf(':');
+    const entry: Entry = {
+      id,
+      publisher: id.slice(0, colon),
+      sequence: Number(id.slice(colon + 1)),
+      transient,
+      bytes,
+      born: this.#world.life,
+      commit,
+      ackCommit: null,
+      confirmed: false,
+      place: 'queue',
+      holder: 'nobody',
+      doubts: this.#purgesUnderway > 0 ? PURGED : 0,
+      seen: false,
+      publishedAt: ++this.#world.clock,
+      knownAt: Number.POSITIVE_INFINITY,
+      rank: -1,
+    };
+    this.#entries.set(id, entry);
+    this.bytes += bytes;
+    return entry;
+  }
+
+  confirm(entry: Entry): void {
+    entry.confirmed = true;
+    this.#known(entry);
+  }
+
+  /** A client got a message. Null when it should not have, which is reported. */
+  delivered(id: string, redelivered: boolean, stream: Stream): Entry | null {
+    const entry = this.#entries.get(id);
+    this.#world.figures.delivered++;
+    if (entry === undefined) {
+      const reason = this.#gone.get(id);
+      if (reason === undefined)
+        this.#report('stray', `${id} is delivered to ${stream.who}, and was never published to it`);
+      else this.#report('resurrected', `${id} is delivered to ${stream.who}: ${reason}`);
+      return null;
+    }
+    if (!this.#world.isStopping) this.#checkPlace(entry, stream);
+    if (entry.seen && !redelivered) this.#report('unmarked', `${this.#describe(entry)} is not marked as redelivered`);
+    if (this.exclusive && !entry.seen && redelivered && entry.born === this.#world.life) {
+      this.#report('marked', `${this.#describe(entry)} is marked as redelivered, but nobody got it before`);
+    }
+    if (!redelivered && !entry.seen) this.#checkStream(entry, stream);
+    this.#certain(entry, 'was delivered');
+    entry.seen = true;
+    entry.place = 'client';
+    entry.holder = stream.who;
+    return entry;
+  }
+
+  /** Acknowledged, or rejected for good; whether a crash takes that back is open until `flushed`. */
+  acknowledged(entry: Entry): void {
+    entry.place = 'acknowledged';
+    this.#world.figures.acknowledged++;
+  }
+
+  /** The broker answered something later that waits for the disk, so the acknowledgement is there as well. */
+  flushed(entry: Entry): void {
+    this.#world.figures.flushed++;
+    this.forget(entry, 'it was acknowledged, and something later on that channel confirmed');
+  }
+
+  returned(entry: Entry): void {
+    if (entry.place === 'client') entry.place = 'queue';
+    this.#world.figures.requeued++;
+  }
+
+  /** The head of an exclusive queue was taken, or nothing was there: no message that must be there may stand before it. */
+  checkHead(id: string | null): void {
+    for (const entry of this.#entries.values()) {
+      if (entry.id === id) return;
+      if (entry.place !== 'queue' || !this.#isRequired(entry)) continue;
+      if (id === null) this.#report('lost', `${this.#describe(entry)}, but basic.get finds nothing`);
+      else this.#report('reordered', `${id} is delivered before ${this.#describe(entry)}`);
+      return;
+    }
+  }
+
+  /** How many ready messages the broker should tell of. */
+  readyRange(): { readonly least: number; readonly most: number } {
+    const ready = [...this.#entries.values()].filter(({ place }) => place === 'queue');
+    return { least: ready.filter((entry) => this.#isRequired(entry)).length, most: ready.length };
+  }
+
+  checkCount(count: number, operation: string): void {
+    const { least, most } = this.readyRange();
+    if (count >= least && count <= most) return;
+    this.#report('miscounted', `${operation} tells of ${count} messages; there are ${least} to ${most}`);
+  }
+
+  purgeSent(): void {
+    this.#purgesUnderway++;
+    for (const entry of this.#entries.values()) {
+      if (entry.place === 'queue' || !this.exclusive) entry.doubts |= PURGED;
+    }
+  }
+
+  /** In a queue that others use nobody knows what was in it when it was purged: there the doubts stay. */
+  purged(): void {
+    this.#purgesUnderway--;
+    if (!this.exclusive) return;
+    for (const entry of [...this.#entries.values()]) {
+      if (entry.place === 'queue' && (entry.doubts & PURGED) !== 0) this.forget(entry, 'it was purged');
+    }
+  }
+
+  deleted(): void {
+    this.existence = 'no';
+    for (const entry of [...this.#entries.values()]) this.forget(entry, 'its queue was deleted');
+  }
+
+  /** The message may not be seen any more. */
+  forget(entry: Entry, reason: string): void {
+    if (!this.#entries.delete(entry.id)) return;
+    this.#gone.set(entry.id, reason);
+    this.bytes -= entry.bytes;
+  }
+
+  /** The broker is dead: what it did not answer is in doubt, and what clients had is ready again. */
+  crash(): void {
+    this.#purgesUnderway = 0;
+    for (const entry of this.#entries.values()) {
+      if (entry.commit?.state === 'doubtful' && !entry.confirmed) entry.doubts |= COMMIT;
+      else if (!entry.confirmed) entry.doubts |= UNCONFIRMED;
+      if (entry.ackCommit?.state === 'doubtful') entry.doubts |= ACK_COMMIT;
+      if (entry.place === 'acknowledged') entry.doubts |= ACKNOWLEDGED;
+      if (entry.transient) entry.doubts |= TRANSIENT;
+      entry.place = 'queue';
+    }
+  }
+
+  /**
+   * Compares with all messages of the queue, taken out in order while nobody else used it.
+   * @param declared how many a passive declaration told of before
+   */
+  reconcile(drained: readonly Entry[], declared: number): void {
+    const found = new Set(drained);
+    if (declared !== drained.length) {
+      this.#report(
+        'miscounted',
+        `a passive declaration tells of ${declared} messages, and ${drained.length} were drained`,
+      );
+    }
+    this.#checkOrder(drained);
+    const lost: Entry[] = [];
+    for (const entry of [...this.#entries.values()]) {
+      if (found.has(entry)) {
+        entry.doubts = 0;
+        entry.confirmed = true;
+        this.#known(entry);
+      } else if (entry.place === 'queue') {
+        if (this.#isRequired(entry)) lost.push(entry);
+        else this.#missing(entry);
+        this.forget(entry, 'it was missing when the queue was drained');
+      }
+    }
+    if (lost.length > 0)
+      this.#report(
+        'lost',
+        `${lost.length} messages: ${lost
+          .slice(0, 8)
+          .map((entry) => this.#describe(entry))
+          .join('; ')}`,
+      );
+    for (const entry of drained) entry.rank = this.#nextRank++;
+  }
+
+  #known(entry: Entry): void {
+    entry.knownAt = Math.min(entry.knownAt, this.#world.clock);
+  }
+
+  #isRequired({ confirmed, doubts }: Entry): boolean {
+    return confirmed && doubts === 0;
+  }
+
+  /** The message is there, whatever was doubtful about it. */
+  #certain(entry: Entry, trace: string): void {
+    const { commit, ackCommit } = entry;
+    if (commit?.state === 'open') this.#report('half', `${entry.id} ${trace} before ${commit} was committed`);
+    if ((entry.doubts & COMMIT) !== 0) commit?.provesDone(`${entry.id}, which it published to ${this.name}, ${trace}`);
+    if (ackCommit?.state === 'doubtful') {
+      ackCommit.provesVoid(`${entry.id}, which it acknowledged in ${this.name}, ${trace}`);
+      entry.ackCommit = null;
+    }
+    // What a client gets while a purge is on its way may have been delivered before it, and come back before it.
+    entry.doubts &= this.#purgesUnderway > 0 ? PURGED : 0;
+    // Another process of the broker knows it from the disk only, so there it is.
+    if (entry.born !== this.#world.life) entry.confirmed = true;
+  }
+
+  #missing({ id, commit, ackCommit, doubts }: Entry): void {
+    if (doubts === COMMIT) commit?.provesVoid(`${id}, which it published to ${this.name}, is missing`);
+    if (doubts === ACK_COMMIT) ackCommit?.provesDone(`${id}, which it acknowledged in ${this.name}, is missing`);
+  }
+
+  #checkPlace(entry: Entry, { who }: Stream): void {
+    if (entry.place === 'client') {
+      this.#report('duplicate', `${this.#describe(entry)} is delivered to ${who} while ${entry.holder} has it`);
+    }
+    if (entry.place === 'acknowledged') {
+      this.#report('resurrected', `${this.#describe(entry)} is delivered to ${who}; ${entry.holder} acknowledged it`);
+    }
+  }
+
+  #checkStream(entry: Entry, { who, newest }: Stream): void {
+    const before = newest.get(entry.publisher);
+    if (before !== undefined && before >= entry.sequence) {
+      this.#report('reordered', `${this.#describe(entry)} is delivered to ${who} after ${entry.publisher}:${before}`);
+    }
+    newest.set(entry.publisher, entry.sequence);
+  }
+
+  /**
+   * Each publisher's messages stand in the order of publishing; what was known to be there before something else was
+   * published stands before that, whoever published it; and what a drain found stands in the order of that drain.
+   */
+  #checkOrder(drained: readonly Entry[]): void {
+    const newest = new Map<string, Entry>();
+    const once = new Set<Entry>();
+    let youngest: Entry | undefined;
+    let ranked: Entry | undefined;
+    for (const entry of drained) {
+      if (once.has(entry)) this.#report('duplicate', `${this.#describe(entry)} was drained twice`);
+      once.add(entry);
+      const older = newest.get(entry.publisher);
+      const before =
+        older !== undefined && older.sequence > entry.sequence
+          ? older
+          : youngest !== undefined && youngest.publishedAt > entry.knownAt
+            ? youngest
+            : ranked !== undefined && entry.rank !== -1 && ranked.rank > entry.rank
+              ? ranked
+              : undefined;
+      if (before !== undefined) {
+        this.#report('reordered', `${this.#describe(entry)} stands behind ${this.#describe(before)}`);
+      }
+      newest.set(entry.publisher, entry);
+      if (youngest === undefined || entry.publishedAt > youngest.publishedAt) youngest = entry;
+      if (entry.rank !== -1) ranked = entry;
+    }
+  }
+
+  #describe(entry: Entry): string {
+    const { id, bytes, born, confirmed, seen, doubts, transient } = entry;
+    const traits = [
+      `${bytes} bytes`,
+      transient ? 'transient' : 'persistent',
+      `of life ${born}`,
+      confirmed ? 'confirmed' : 'unconfirmed',
+      seen ? 'delivered before' : 'never delivered',
+      ...(doubts === 0 ? [] : [`doubts ${doubts}`]),
+    ];
+    return `${id} (${traits.join(', ')})`;
+  }
+
+  #report(kind: FindingKind, text: string): void {
+    this.#world.findings.add(kind, `${this.name}: ${text}`);
+  }
+}

@@ -1,0 +1,78 @@
+// Publishing with confirms as every actor does it: noted before it leaves, noted again when it is confirmed.
+import type { ConfirmChannel } from 'amqplib';
+import type { MessageFactory, Profile } from './messages.ts';
+import type { Model } from './model.ts';
+import { type Session, Signal } from './session.ts';
+import type { Route } from './topology.ts';
+
+/** A numbered source of messages. Its numbers go on over all lives. */
+export class Source {
+  readonly name: string;
+  readonly #factory: MessageFactory;
+  #sequence = 0;
+
+  constructor(name: string, profile: Profile, factory: MessageFactory) {
+    this.name = name;
+    this.#factory = factory;
+    factory.register(name, profile);
+  }
+
+  next(): ReturnType<MessageFactory['make']> {
+    return this.#factory.make(this.name, this.#sequence++);
+  }
+}
+
+/** One confirm channel, with what it has published and not had confirmed. */
+export class ConfirmedPublisher {
+  readonly #model: Model;
+  readonly #session: Session;
+  readonly #channel: ConfirmChannel;
+  readonly #source: Source;
+  readonly #moved = new Signal();
+  #unconfirmed = 0;
+  #isFull = false;
+  /** The channel is closed on purpose: what is unconfirmed stays so. */
+  abandoned = false;
+
+  constructor(model: Model, session: Session, channel: ConfirmChannel, source: Source) {
+    this.#model = model;
+    this.#session = session;
+    this.#channel = channel;
+    this.#source = source;
+    channel.on('drain', () => {
+      this.#isFull = false;
+      this.#moved.fire();
+    });
+  }
+
+  /** @param then called with the confirm */
+  publish({ exchange, key, queues }: Route, then: () => void = () => {}): void {
+    const draft = this.#source.next();
+    const publication = this.#model.published(draft, queues);
+    this.#unconfirmed++;
+    // Mandatory wherever a queue should get it: what is returned has met a binding that is gone.
+    const options = { ...draft.options, mandatory: queues.length > 0 };
+    const fits = this.#channel.publish(exchange, key, draft.content, options, (error: unknown) => {
+      this.#unconfirmed--;
+      this.#moved.fire();
+      if (error === null || error === undefined) {
+        this.#model.confirmed(publication);
+        then();
+        this.#session.notice('confirm');
+      } else if (!this.abandoned && !this.#session.isDying) {
+        this.#model.findings.add('refused', `${draft.id}: ${error instanceof Error ? error.message : String(error)}`);
+      }
+    });
+    if (!fits) this.#isFull = true;
+  }
+
+  /** Resolves when fewer than so many messages are unconfirmed, and the socket takes more. */
+  async room(window: number): Promise<void> {
+    while (this.#unconfirmed >= window || this.#isFull) await this.#session.call(this.#moved.wait());
+  }
+
+  /** Resolves when all is confirmed. */
+  settled(): Promise<void> {
+    return this.room(1);
+  }
+}

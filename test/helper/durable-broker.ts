@@ -1,0 +1,132 @@
+// What the durability tests run against: a broker that is ended in the middle of a test and started again on the same data
+// folder. With AMQP_URL it is the broker of that name, which the shell command in AMQP_RESTART restarts.
+import { execFile } from 'node:child_process';
+import { cpSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { promisify } from 'node:util';
+import { type Channel, type ChannelModel, type ConfirmChannel, connect } from 'amqplib';
+import t, { type Test } from 'tap';
+import { type Broker, type BrokerOptions, createBroker } from '../../lib/index.ts';
+import { againstPeer, uniqueName } from './broker.ts';
+import { quiet } from './messages.ts';
+
+const restartCommand = process.env.AMQP_RESTART;
+
+/**
+ * How a broker ends: in an orderly way, with a checkpoint; or as with `kill -9`, so that the next start has the log to read. For
+ * that the folder is copied while the broker runs, and the next one gets the copy.
+ */
+export type Ending = 'close' | 'crash';
+
+const ENDINGS: readonly Ending[] = againstPeer ? ['close'] : ['close', 'crash'];
+
+/** A connection with two channels. */
+export interface Client {
+  readonly connection: ChannelModel;
+  readonly channel: Channel;
+  /** Publishes: when its confirms are in, everything before is on disk. */
+  readonly publisher: ConfirmChannel;
+}
+
+/** Tests twice: with a broker that is closed, and with one that is killed. */
+export function afterEachEnding(
+  title: string,
+  test: (t: Test, broker: DurableBroker) => Promise<void>,
+  options: BrokerOptions = {},
+): void {
+  const skip = againstPeer && restartCommand === undefined && 'AMQP_RESTART does not say how to restart the peer';
+  for (const ending of ENDINGS) {
+    t.test(`${title} (${ending})`, { skip }, async (t) => {
+      await test(t, await DurableBroker.start(t, ending, options));
+    });
+  }
+}
+
+/**
+ * Resolves when acknowledgements that were sent on the channel are on disk, which nobody is told of otherwise: they are written
+ * at the latest with the next thing that is answered only then.
+ */
+export async function flush(channel: Channel): Promise<void> {
+  const { exchange } = await channel.assertExchange(uniqueName('flush'), 'fanout');
+  await channel.deleteExchange(exchange);
+}
+
+/** An empty folder that is removed when the test ends, after `before`: tap removes its own too early for a broker to close in it. */
+export function temporaryFolder(t: Test, before: () => Promise<unknown> | undefined = async () => {}): string {
+  const folder = mkdtempSync(join(tmpdir(), 'leveret-'));
+  t.teardown(async () => {
+    await before();
+    rmSync(folder, { recursive: true, force: true });
+  });
+  return folder;
+}
+
+export class DurableBroker {
+  readonly #t: Test;
+  readonly #ending: Ending;
+  readonly #options: BrokerOptions;
+  readonly #root: string;
+  #life = 1;
+  #broker: Broker | undefined;
+
+  private constructor(t: Test, ending: Ending, options: BrokerOptions) {
+    this.#t = t;
+    this.#ending = ending;
+    this.#options = options;
+    this.#root = temporaryFolder(t, () => this.#broker?.close());
+  }
+
+  /** Starts a broker with an empty data folder; it is closed when the test ends. */
+  static async start(t: Test, ending: Ending = 'close', options: BrokerOptions = {}): Promise<DurableBroker> {
+    const durable = new DurableBroker(t, ending, options);
+    await durable.#open();
+    return durable;
+  }
+
+  /** Where the broker that runs now keeps what is to last. */
+  get dataDir(): string {
+    return join(this.#root, `life-${this.#life}`);
+  }
+
+  /** Only of an embedded one. */
+  get broker(): Broker {
+    if (this.#broker === undefined) throw new Error('the broker is not embedded');
+    return this.#broker;
+  }
+
+  /** Opens a connection, which ends with the broker or the test. */
+  async connect(vhost?: string): Promise<Client> {
+    const url = new URL(process.env.AMQP_URL ?? this.broker.url);
+    if (vhost !== undefined) url.pathname = `/${encodeURIComponent(vhost)}`;
+    const connection = quiet(await connect(url.href));
+    this.#t.teardown(() => connection.close().catch(() => undefined)); // the broker may have closed it already
+    const channel = quiet(await connection.createChannel());
+    const publisher = quiet(await connection.createConfirmChannel());
+    return { connection, channel, publisher };
+  }
+
+  /** Ends the broker with all connections, starts it again, and opens a connection. */
+  async restart(vhost?: string): Promise<Client> {
+    if (againstPeer) await promisify(execFile)('sh', ['-c', restartCommand ?? 'false']);
+    else await this.#reopen();
+    return this.connect(vhost);
+  }
+
+  async #reopen(): Promise<void> {
+    const { broker, dataDir } = this;
+    if (this.#ending === 'crash') {
+      this.#life++;
+      // What a start would find there from a process that is gone, without what belongs to one that still runs.
+      const isLeft = (path: string): boolean => !/^(lock|checkpoint\.new)$/.test(basename(path));
+      cpSync(dataDir, this.dataDir, { recursive: true, filter: isLeft });
+    }
+    await broker.close();
+    await this.#open();
+  }
+
+  async #open(): Promise<void> {
+    if (againstPeer) return;
+    this.#broker = await createBroker({ port: 0, ...this.#options, dataDir: this.dataDir });
+  }
+}
