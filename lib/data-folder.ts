@@ -1,4 +1,5 @@
 // The data folder of a broker, wired: the store on the real disk, the watch over its free space, and what was in it before.
+import type { UserEntry } from './auth/user-directory.ts';
 import type { BrokerConfig } from './config.ts';
 import type { Alarms } from './core/alarms.ts';
 import type { MemoryAccount } from './core/memory-account.ts';
@@ -116,11 +117,17 @@ export class DataFolder {
     return this.store.topology.vhosts;
   }
 
+  /** The users that are remembered. */
+  get users(): Iterable<UserEntry> {
+    return this.store.topology.users.values();
+  }
+
   /**
    * Fills the virtual hosts with what was there before, and begins to write down what changes.
+   * @param users what is to be remembered of users, asked at every checkpoint
    * @throws {BrokerError} for what was there and is not known any more, such as an exchange type
    */
-  start(virtualHosts: ReadonlyMap<string, VirtualHost>): void {
+  start(virtualHosts: ReadonlyMap<string, VirtualHost>, users: () => Iterable<UserEntry>): void {
     const { store } = this;
     const { topology } = store;
     for (const { vhost, ...exchange } of topology.exchanges.values()) {
@@ -138,7 +145,7 @@ export class DataFolder {
     for (const name of virtualHosts.keys()) if (!topology.vhosts.has(name)) store.virtualHostCreated(name);
     store.start(() => ({
       vhosts: virtualHosts.keys(),
-      users: topology.users.values(),
+      users: users(),
       exchanges: eachOf(virtualHosts, (virtualHost) => virtualHost.durableExchanges()),
       bindings: eachOf(virtualHosts, (virtualHost) => virtualHost.durableBindings()),
     }));

@@ -2,6 +2,7 @@
 export type { Arguments, Binding, ExchangeType, Routable, Router, TypedValue } from '../exchanges/exchange-type.ts';
 export { ArgumentError } from '../exchanges/exchange-type.ts';
 export type { UserDefinition } from './auth/users.ts';
+export { AdminError, type BrokerUser, type UserChange } from './broker-admin.ts';
 export type { BrokerOptions } from './config.ts';
 export { ConfigError } from './config-error.ts';
 export type { Logger } from './log.ts';

@@ -6,7 +6,8 @@ import { getHeapStatistics } from 'node:v8';
 import { decodeFieldTable } from '../codec/field-table.ts';
 import { builtInExchangeTypes, ExchangeTypeRegistry } from '../exchanges/exchange-type-registry.ts';
 import { createSaslMechanisms } from './auth/sasl.ts';
-import { UserStore } from './auth/users.ts';
+import { UserDirectory } from './auth/user-directory.ts';
+import { type Administration, BrokerAdmin, type BrokerUser, tellOfUsers, type UserChange } from './broker-admin.ts';
 import { systemClock } from './clock.ts';
 import { type BrokerConfig, type BrokerOptions, resolveOptions } from './config.ts';
 import { Alarms } from './core/alarms.ts';
@@ -24,8 +25,11 @@ import type { CloseReason } from './protocols/amqp/close-reason.ts';
 import { serverProperties } from './protocols/amqp/server-properties.ts';
 
 /** A running broker. */
-export interface Broker extends AsyncDisposable {
-  /** `amqp://user:password@host:port/vhost`, of the first user and virtual host: what a client's connect takes. */
+export interface Broker extends Administration, AsyncDisposable {
+  /**
+   * `amqp://user:password@host:port/vhost`, of the first user and virtual host of the configuration: what a client's connect takes.
+   * Without user and password when these don't open, since they were changed at run time.
+   */
   readonly url: string;
   /** The address that it listens on, as it was asked for. */
   readonly host: string;
@@ -63,7 +67,7 @@ export interface Broker extends AsyncDisposable {
  */
 export async function createBroker(options: BrokerOptions = {}): Promise<Broker> {
   const config = resolveOptions(options);
-  const core = await createCore(config);
+  const core = await createCore(config, options.users === undefined);
   const broker = new RunningBroker(config, core);
   try {
     await broker.listen();
@@ -83,12 +87,15 @@ interface BrokerCore {
   readonly turn: TurnScheduler;
   readonly slab: RetentionSlab;
   readonly events: EventEmitter;
-  readonly virtualHosts: ReadonlyMap<string, VirtualHost>;
+  readonly virtualHosts: Map<string, VirtualHost>;
+  readonly context: VirtualHostContext;
+  readonly directory: UserDirectory;
   /** Null when everything is in memory. */
   readonly folder: DataFolder | null;
 }
 
-async function createCore(config: BrokerConfig): Promise<BrokerCore> {
+/** @param isDefaultUser the configuration says nothing of users */
+async function createCore(config: BrokerConfig, isDefaultUser: boolean): Promise<BrokerCore> {
   const logger = config.logger ?? createLogger({ level: config.logLevel, format: config.logFormat });
   const memory = new MemoryAccount(config.memoryLimitBytes, getHeapStatistics().heap_size_limit);
   const alarms = new Alarms();
@@ -105,7 +112,11 @@ async function createCore(config: BrokerConfig): Promise<BrokerCore> {
     alarms.set('memory', raised);
   });
   // In a turn of its own: with nobody listening it must end the program, not be caught by whoever noticed the failure.
-  const failed = (error: Error): void => process.nextTick(() => events.emit('error', error));
+  const failed = (error: Error): void =>
+    process.nextTick(() => {
+      events.emit('failed', error);
+      events.emit('error', error);
+    });
   const parts = { clock: systemClock, turn, memory, flow, alarms, logger, defect, failed };
   const folder = config.dataDir === undefined ? null : await DataFolder.open(config.dataDir, config, parts);
   try {
@@ -122,8 +133,15 @@ async function createCore(config: BrokerConfig): Promise<BrokerCore> {
     };
     const names = new Set([...config.vhosts, ...(folder?.virtualHostNames ?? [])]);
     const virtualHosts = new Map([...names].map((name) => [name, new VirtualHost(name, context)]));
-    folder?.start(virtualHosts);
-    return { logger, memory, alarms, flow, turn, slab, events, virtualHosts, folder };
+    const directory = new UserDirectory({
+      definitions: config.users,
+      isDefault: isDefaultUser,
+      entries: folder?.users ?? [],
+      journal: store,
+    });
+    tellOfUsers(directory, logger);
+    folder?.start(virtualHosts, () => directory.entries());
+    return { logger, memory, alarms, flow, turn, slab, events, virtualHosts, context, directory, folder };
   } catch (error) {
     await folder?.close();
     throw error;
@@ -143,12 +161,13 @@ class RunningBroker implements Broker {
   readonly #config: BrokerConfig;
   readonly #core: BrokerCore;
   readonly #amqp: AmqpListener;
+  readonly #admin: BrokerAdmin;
   readonly #server: Server;
   #port = 0;
   #closed: Promise<void> | undefined;
 
   constructor(config: BrokerConfig, core: BrokerCore) {
-    const { logger, memory, alarms, flow, turn, slab, virtualHosts } = core;
+    const { logger, memory, alarms, flow, turn, slab, virtualHosts, context, directory, folder } = core;
     const { frameMaxBytes, channelMax, heartbeatSeconds, handshakeTimeoutMs, maxMessageSizeBytes, loopbackUsers } =
       config;
     this.#config = config;
@@ -161,7 +180,7 @@ class RunningBroker implements Broker {
         heartbeatSeconds,
         handshakeTimeoutMs,
         maxMessageSizeBytes,
-        users: new UserStore(config.users),
+        users: directory.users,
         saslMechanisms: createSaslMechanisms({ decodeTable }),
         loopbackUsers,
         virtualHosts,
@@ -175,14 +194,24 @@ class RunningBroker implements Broker {
       },
       config.maxConnections,
     );
+    this.#admin = new BrokerAdmin({
+      virtualHosts,
+      context,
+      directory,
+      store: folder?.store ?? null,
+      listener: this.#amqp,
+      logger,
+    });
+    core.events.on('failed', (error: Error) => this.#admin.failed(error));
     this.#server = createServer({ noDelay: true }, (socket: Socket) => this.#amqp.accept(socket, socket, true));
   }
 
   get url(): string {
     const [user] = this.#config.users;
     const [vhost] = this.#config.vhosts;
-    const credentials =
-      user === undefined ? '' : `${encodeURIComponent(user.name)}:${encodeURIComponent(user.password)}@`;
+    const { users } = this.#core.directory;
+    const opens = user !== undefined && users.authenticate(user.name, user.password) !== undefined;
+    const credentials = opens ? `${encodeURIComponent(user.name)}:${encodeURIComponent(user.password)}@` : '';
     return `amqp://${credentials}${urlHost(this.host)}:${this.port}/${encodeURIComponent(vhost)}`;
   }
 
@@ -204,6 +233,30 @@ class RunningBroker implements Broker {
 
   get connectionEnds(): ReadonlyMap<CloseReason, number> {
     return this.#amqp.ends;
+  }
+
+  get virtualHosts(): readonly string[] {
+    return this.#admin.virtualHosts;
+  }
+
+  get users(): readonly BrokerUser[] {
+    return this.#admin.users;
+  }
+
+  createVirtualHost(name: string): Promise<void> {
+    return this.#admin.createVirtualHost(name);
+  }
+
+  deleteVirtualHost(name: string): Promise<void> {
+    return this.#admin.deleteVirtualHost(name);
+  }
+
+  putUser(user: UserChange): Promise<void> {
+    return this.#admin.putUser(user);
+  }
+
+  deleteUser(name: string): Promise<void> {
+    return this.#admin.deleteUser(name);
   }
 
   async listen(): Promise<void> {
@@ -236,6 +289,7 @@ class RunningBroker implements Broker {
   }
 
   close(): Promise<void> {
+    this.#admin.close();
     this.#closed ??= this.#close();
     return this.#closed;
   }

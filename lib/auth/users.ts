@@ -1,31 +1,52 @@
-// The users of a broker: who may log in, with what tags, and what each may do in which virtual host.
-// Knows neither connections nor the wire; where definitions come from (options, a file, an API) is not its business.
+// The users of a broker as they are now: who may log in, with what tags, and what each may do in which virtual host.
+// Knows neither connections nor the wire; where users come from (options, a data folder, an API) is not its business.
 import { hashPassword, verifyPassword } from './password.ts';
-import { type AccessRules, Permissions } from './permissions.ts';
+import type { Permissions } from './permissions.ts';
+import { EMPTY_RECORD, recordOf, type UserDefinition, type UserRecord } from './user-record.ts';
 
-/** A user as it is created. */
-export interface UserDefinition {
-  readonly name: string;
-  /** In plain text; only its salted hash is kept. A user with an empty password can't log in. */
-  readonly password: string;
-  readonly tags: readonly string[];
-  /** Regular expressions by virtual host name. A virtual host without an entry is closed to the user. */
-  readonly permissions: Readonly<Record<string, AccessRules>>;
-}
+export type { UserDefinition } from './user-record.ts';
 
-/** A user that can log in. */
+/** A user that can log in. Whoever holds one sees its changes: nothing of it is worth keeping beside it. */
 export interface User {
   readonly name: string;
   readonly tags: readonly string[];
-  /** RabbitMQ's `rabbit_password_hashing_sha256` form, base64. */
+  /** RabbitMQ's `rabbit_password_hashing_sha256` form, base64; empty when no password opens. */
   readonly passwordHash: string;
+  /** By virtual host. */
+  readonly permissions: ReadonlyMap<string, Permissions>;
   /** What the user may do in a virtual host; undefined when the virtual host is closed to the user. */
   permissionsFor(vhost: string): Permissions | undefined;
 }
 
+class LiveUser implements User {
+  readonly name: string;
+  record: UserRecord;
+
+  constructor(name: string, record: UserRecord) {
+    this.name = name;
+    this.record = record;
+  }
+
+  get tags(): readonly string[] {
+    return this.record.tags;
+  }
+
+  get passwordHash(): string {
+    return this.record.passwordHash;
+  }
+
+  get permissions(): ReadonlyMap<string, Permissions> {
+    return this.record.permissions;
+  }
+
+  permissionsFor(vhost: string): Permissions | undefined {
+    return this.record.permissions.get(vhost);
+  }
+}
+
 /** Names of users are case-sensitive, as in RabbitMQ. */
 export class UserStore {
-  readonly #users = new Map<string, User>();
+  readonly #users = new Map<string, LiveUser>();
   /** Verified when there is no such user, so that the time taken doesn't tell which names exist. */
   readonly #decoyHash = hashPassword('nobody');
 
@@ -37,13 +58,26 @@ export class UserStore {
   /** @throws {Error} when the name is taken or a permission is no regular expression */
   add(definition: UserDefinition): User {
     if (this.#users.has(definition.name)) throw new Error(`user '${definition.name}' already exists`);
-    const user = createUser(definition);
-    this.#users.set(user.name, user);
+    return this.put(definition.name, recordOf(definition));
+  }
+
+  /** Makes a user, or makes the one of this name what is given: its open connections see the change at once. */
+  put(name: string, record: UserRecord): User {
+    const known = this.#users.get(name);
+    if (known !== undefined) {
+      known.record = record;
+      return known;
+    }
+    const user = new LiveUser(name, record);
+    this.#users.set(name, user);
     return user;
   }
 
-  /** False when there is no such user. Connections that are open stay open. */
+  /** False when there is no such user. Connections that are open stay open, and may do nothing any more. */
   remove(name: string): boolean {
+    const user = this.#users.get(name);
+    if (user === undefined) return false;
+    user.record = EMPTY_RECORD;
     return this.#users.delete(name);
   }
 
@@ -62,14 +96,4 @@ export class UserStore {
     const isRight = verifyPassword(password, user?.passwordHash ?? this.#decoyHash);
     return isRight ? user : undefined;
   }
-}
-
-function createUser({ name, password, tags, permissions }: UserDefinition): User {
-  const byVhost = new Map(Object.entries(permissions).map(([vhost, rules]) => [vhost, new Permissions(rules)]));
-  return {
-    name,
-    tags: [...tags],
-    passwordHash: hashPassword(password),
-    permissionsFor: (vhost) => byVhost.get(vhost),
-  };
 }

@@ -59,6 +59,7 @@ export class Checkpointer {
     await log.snapshot((sequence) => {
       // What ended since it was asked for is not named either, so it may go as well.
       garbage.push(...pages.takeGarbage());
+      pages.unnamedBytes = 0;
       firstSegment = firstNeeded(files);
       chunks = this.#encode(firstSegment, sequence);
     });

@@ -184,6 +184,11 @@ export class DiskQueue implements QueueStore {
     return this.#ranges.length > 0 && this.#homeOf(position) !== null;
   }
 
+  /** Whether one range holds every position from first to last. */
+  isAllPaged(first: number, last: number): boolean {
+    return this.#ranges.some((range) => range.holdsAll(first, last));
+  }
+
   /** Adds a range. The store tells its page, or that it is being written. */
   addRange(range: PageRange): void {
     if (this.deleted) return;

@@ -29,6 +29,8 @@ import { type SyncMode, WriteAheadLog } from './write-ahead-log.ts';
 const LOG_SEGMENTS = 4;
 /** A checkpoint is worth it when it frees so many times its own bytes. */
 const CHECKPOINT_WORTH = 8;
+/** A checkpoint is made when pages that none names have so much of a segment's bytes. */
+const UNNAMED_SHARE = 0.25;
 /** When nothing else happens, what can be freed is, after so long. */
 const IDLE_CLEANUP_MS = 1000;
 
@@ -67,7 +69,8 @@ export class DiskStore implements MessageStore {
   readonly #log: WriteAheadLog;
   readonly #pager: Pager;
   readonly #checkpointer: Checkpointer;
-  readonly #recovered: Recovered;
+  /** What recovery found; null once it has been handed on. */
+  #recovered: Recovered | null;
   #nextQueueId: number;
   #cleanup: Timer | null = null;
   #hasFailed = false;
@@ -151,12 +154,12 @@ export class DiskStore implements MessageStore {
   // What was there before
 
   get topology(): TopologyState {
-    return this.#recovered.topology;
+    return this.#recoveredState().topology;
   }
 
   /** The durable queues, for which queues are to be made; then `start` gives them their messages. */
   *recoveredQueues(): Generator<RecoveredQueueEntry> {
-    const { topology, replay } = this.#recovered;
+    const { topology, replay } = this.#recoveredState();
     for (const entry of topology.queues.values()) {
       const known = replay.queueOf(entry.queueId);
       const { queue } = known;
@@ -184,7 +187,9 @@ export class DiskStore implements MessageStore {
    */
   start(topology: () => TopologySnapshot): void {
     this.#topology = topology;
-    const { replay } = this.#recovered;
+    const { replay } = this.#recoveredState();
+    // It refers to every message that the log holds, and to the buffer that they were read into.
+    this.#recovered = null;
     const { memory } = this.#options;
     for (const known of replay.queues) {
       if (!this.#queues.has(known.queue)) known.queue.delete();
@@ -322,6 +327,11 @@ export class DiskStore implements MessageStore {
     }
   }
 
+  #recoveredState(): Recovered {
+    if (this.#recovered === null) throw new Error('what was recovered has been handed on already');
+    return this.#recovered;
+  }
+
   /** Frees what can be freed, when it is worth it. */
   #maintain(): void {
     if (this.#hasFailed || this.#closed) return;
@@ -330,7 +340,10 @@ export class DiskStore implements MessageStore {
     const needed = firstNeeded(this.#files);
     let freeable = this.#pages.garbageBytes;
     for (const { number, size } of segments) if (number < needed) freeable += size;
-    if (freeable >= Math.max(segmentBytes, CHECKPOINT_WORTH * this.#checkpointer.bytes)) this.#checkpoint();
+    const worth = CHECKPOINT_WORTH * this.#checkpointer.bytes;
+    // What is in new pages would be read from the log, and paged again, by a restart.
+    const isBehind = this.#pages.unnamedBytes >= Math.max(segmentBytes * UNNAMED_SHARE, worth);
+    if (isBehind || freeable >= Math.max(segmentBytes, worth)) this.#checkpoint();
     else if (freeable > 0) this.#cleanUpSoon();
     const [oldest] = segments;
     const isLong = this.#files.bytes > LOG_SEGMENTS * segmentBytes && segments.length > 1;

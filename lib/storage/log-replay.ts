@@ -73,6 +73,15 @@ export class LogReplay implements EntryVisitor {
     for (const record of this.#changes.reverse()) for (const change of record) change(state);
   }
 
+  /** A run that is all acknowledged, or all in one page, is passed over. */
+  wantsRun(queueId: number, position: number, count: number): boolean {
+    if (this.#deleted.has(queueId)) return false;
+    const known = this.queueOf(queueId);
+    const last = position + count - 1;
+    known.nextPosition = Math.max(known.nextPosition, last + 1);
+    return known.acknowledged.nextGap(position) <= last && !known.queue.isAllPaged(position, last);
+  }
+
   message(
     queueId: number,
     position: number,

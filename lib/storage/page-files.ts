@@ -17,6 +17,8 @@ export class PageFiles {
   readonly pages = new Set<Page>();
   /** Pages with nothing alive that a checkpoint may still name. */
   #garbage: Page[] = [];
+  /** Bytes of durable pages that no checkpoint names. */
+  unnamedBytes = 0;
 
   constructor(fs: FileSystem, directory: string, room: DiskRoom, reader: PageReader, nextNumber: number) {
     this.#fs = fs;
@@ -55,6 +57,7 @@ export class PageFiles {
         await fill(writer);
         const bytes = await writer.finish(!isTransient);
         if (!isTransient) await this.#fs.syncDirectory(this.#directory);
+        if (!isTransient) this.unnamedBytes += bytes;
         return new Page(number, path, bytes, isTransient);
       } catch (error) {
         await writer.abandon();

@@ -42,6 +42,13 @@ export class PageRange {
     return position >= this.first && position <= this.last && !this.dead.has(position);
   }
 
+  /** Whether every position from first to last is alive. */
+  holdsAll(first: number, last: number): boolean {
+    const { dead } = this;
+    if (first < this.first || last > this.last) return false;
+    return dead.isEmpty || dead.last < first || dead.first > last || dead.cut(first, last).isEmpty;
+  }
+
   /** All that is alive is on disk alone. */
   leaveMemory(nextPosition: number, nextOffset: number, unloaded: number): void {
     this.nextPosition = nextPosition;

@@ -109,6 +109,8 @@ export class Recovery {
     for (const { number, bytes, ranges } of checkpoint.pages) {
       const name = numberedName(number, 'page');
       if (!names.delete(name)) throw damaged(directory, `${folder}/${name}`, -1, 'the file is missing');
+      const size = await this.#sizeOf(`${folder}/${name}`);
+      if (size !== bytes) throw damaged(directory, `${folder}/${name}`, -1, `it has ${size} bytes, not ${bytes}`);
       const page = new Page(number, `${folder}/${name}`, bytes, false);
       for (const range of ranges) addRange(page, range, replay);
       pages.push(page);
@@ -126,6 +128,15 @@ export class Recovery {
       for (const [position, count] of deliveryCounts) known.deliveryCounts.set(position, count);
     }
     return pages;
+  }
+
+  async #sizeOf(path: string): Promise<number> {
+    const file = await this.#options.fs.open(path, 'read');
+    try {
+      return await file.size();
+    } finally {
+      await file.close();
+    }
   }
 
   async #pageNumbers(): Promise<number[]> {
@@ -155,6 +166,8 @@ export class Recovery {
       }
       const read = await this.#readSegment(path, isNewest, buffer);
       if (read === null) continue;
+      if (read.number !== number)
+        throw damaged(directory, path, 16, `its header says that it is segment ${read.number}`);
       buffer = read.buffer;
       const { records } = read;
       const last = records.at(-1)?.sequence ?? null;
@@ -176,6 +189,15 @@ export class Recovery {
       this.#tell(numbers.length - index, numbers.length);
     }
     this.#checkBeginning(checkpoint, numbers, expectedEnd);
+    if (sequence !== null && sequence < checkpoint.sequence) {
+      const path = segments.at(-1)?.path ?? folder;
+      throw damaged(
+        directory,
+        path,
+        -1,
+        `it ends with record ${sequence}, before the checkpoint's ${checkpoint.sequence}`,
+      );
+    }
     const newest = segments.at(-1);
     if (newest !== undefined) newest.file = await fs.open(newest.path, 'update');
     if (numbers.some((number) => number < checkpoint.firstSegment)) await fs.syncDirectory(folder);

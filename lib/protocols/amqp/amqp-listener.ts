@@ -2,6 +2,7 @@
 import type { Duplex } from 'node:stream';
 import type { Timer } from '../../core/ports.ts';
 import type { AmqpContext, ConnectionHost, PeerAddresses } from './amqp-context.ts';
+import type { Session } from './channel-host.ts';
 import type { CloseReason } from './close-reason.ts';
 import { Connection } from './connection.ts';
 import { OutputPool } from './output-buffer.ts';
@@ -65,6 +66,18 @@ export class AmqpListener implements ConnectionHost {
     this.#whenEmpty?.();
   }
 
+  /**
+   * Closes the open connections that are meant with 320 CONNECTION_FORCED, as RabbitMQ does when a user or a virtual host is deleted.
+   * Those in the handshake are let be: it refuses them when they come to open a virtual host.
+   */
+  closeConnections(isMeant: (session: Session) => boolean, text: string): void {
+    for (const connection of [...this.#connections]) {
+      const session = sessionOf(connection);
+      if (session === undefined || !isMeant(session)) continue;
+      this.#guard(connection, () => connection.forceClose('forced', text));
+    }
+  }
+
   /** Closes all connections with 320 CONNECTION_FORCED; those that have not answered after `timeoutMs` are cut. */
   async close(timeoutMs: number): Promise<void> {
     this.#closing = true;
@@ -102,5 +115,15 @@ export class AmqpListener implements ConnectionHost {
     if (this.#receivedBytes < ISOLATE_BYTES) return;
     this.#receivedBytes = 0;
     for (const connection of this.#connections) connection.isolate(this.#context.slab);
+  }
+}
+
+/** What a connection has opened; undefined in the handshake. */
+function sessionOf(connection: Connection): Session | undefined {
+  try {
+    return connection.session;
+  } catch {
+    // There is no other way to ask whether the handshake is over.
+    return undefined;
   }
 }
