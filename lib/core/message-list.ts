@@ -6,7 +6,9 @@ import type { Message } from './message.ts';
 import type { RetentionSlab } from './retention-slab.ts';
 
 const FIRST_BLOCK_MESSAGES = 16;
-const BLOCK_MESSAGES = 512;
+const MOST_BLOCK_MESSAGES = 512;
+/** Each block is so many times as large as the one before, so that thousands of short queues cost little. */
+const BLOCK_GROWTH = 4;
 
 interface Block {
   readonly messages: (Message | undefined)[];
@@ -59,7 +61,7 @@ export class MessageList {
       this.#head = this.#tail = tail;
       this.#headIndex = this.#tailIndex = 0;
     } else if (this.#tailIndex === tail.messages.length) {
-      tail.next = createBlock(BLOCK_MESSAGES, position);
+      tail.next = createBlock(Math.min(MOST_BLOCK_MESSAGES, BLOCK_GROWTH * tail.messages.length), position);
       tail = this.#tail = tail.next;
       this.#tailIndex = 0;
     } else if (this.length === 0) {

@@ -7,6 +7,7 @@ import type { ByteWriter } from './byte-writer.ts';
 import { writeAcknowledged, writeDelivered, writeReturned } from './entries.ts';
 import { LogEntry } from './log-entry.ts';
 import type { PageRange } from './page.ts';
+import type { RangeRead } from './page-reader.ts';
 import { PositionSet } from './position-set.ts';
 
 /** What all queues of a store share. */
@@ -18,7 +19,7 @@ export interface DiskQueueContext {
   /** The queue is deleted. */
   deleted(queue: DiskQueue): void;
   /** Reads what comes next in a range that is in a page; `null` when that failed, which is the store's matter. */
-  read(range: PageRange): Promise<PlacedMessages | null>;
+  read(range: PageRange): Promise<RangeRead | null>;
   /** Calls `task` when the current turn is over. */
   soon(task: () => void): void;
   retain(message: Message): void;
@@ -124,8 +125,10 @@ export class DiskQueue implements QueueStore {
       return;
     }
     range.isMerging = false;
-    void this.#context.read(range).then((placed) => {
-      if (placed !== null) this.#took(range, placed, epoch);
+    range.isReading = true;
+    void this.#context.read(range).then((read) => {
+      range.isReading = false;
+      if (read !== null) this.#wasRead(range, read, epoch);
     });
   }
 
@@ -298,17 +301,22 @@ export class DiskQueue implements QueueStore {
     }
     if (epoch !== this.#epoch) return;
     range.held = null;
-    this.#took(range, held, epoch, true);
+    range.endLoading();
+    this.#took(held);
   }
 
-  #took(range: PageRange, placed: PlacedMessages, epoch: number, isAll = false): void {
+  /** Only here does the range move on, so that nobody meets messages that are neither on disk alone nor in memory. */
+  #wasRead(range: PageRange, read: RangeRead, epoch: number): void {
     if (epoch !== this.#epoch) {
-      if (!isAll) for (const message of placed.messages) this.#context.release(message);
+      for (const message of read.messages) this.#context.release(message);
       return;
     }
+    range.wasRead(read.messages.length, read.nextPosition, read.nextOffset);
+    this.#took(read);
+  }
+
+  #took(placed: PlacedMessages): void {
     this.#isLoading = false;
-    range.unloaded -= placed.messages.length;
-    if (isAll || range.unloaded <= 0) range.endLoading();
     this.#refresh();
     this.host.loaded(placed);
   }

@@ -3,7 +3,7 @@
 import type { BindingRequest } from '../core/binding.ts';
 import type { ExchangeSettings } from '../core/exchange.ts';
 import type { MemoryAccount } from '../core/memory-account.ts';
-import type { MessageStore, PlacedMessages, RecoveredQueue, StoredQueue } from '../core/message-store.ts';
+import type { MessageStore, RecoveredQueue, StoredQueue } from '../core/message-store.ts';
 import { survivesRestart } from '../core/message-store.ts';
 import type { Clock, Logger, Timer } from '../core/ports.ts';
 import type { PublishFlow } from '../core/publish-flow.ts';
@@ -13,11 +13,11 @@ import { DiskQueue } from './disk-queue.ts';
 import * as entries from './entries.ts';
 import type { FileSystem } from './file-system.ts';
 import type { LogEntry } from './log-entry.ts';
-import { type DiskRoom, LogFiles } from './log-files.ts';
+import { type DiskRoom, LogFiles, whenThereIsRoom } from './log-files.ts';
 import type { PageRange } from './page.ts';
 import { PageFiles } from './page-files.ts';
 import { mergePages, pagesToMerge } from './page-merger.ts';
-import { PageReader } from './page-reader.ts';
+import { PageReader, type RangeRead } from './page-reader.ts';
 import { Pager } from './pager.ts';
 import { type Recovered, Recovery } from './recovery.ts';
 import { countsOfLiving, dropDeleted, finishRanges } from './replayed-queue.ts';
@@ -289,13 +289,15 @@ export class DiskStore implements MessageStore {
     this.#maintain();
   }
 
-  async read(range: PageRange): Promise<PlacedMessages | null> {
+  async read(range: PageRange): Promise<RangeRead | null> {
     try {
-      const placed = await this.#reader.read(range);
-      for (const message of placed.messages) this.#options.memory.retain(message);
-      return placed;
+      // There may be no more files that can be opened, for now.
+      const read = await whenThereIsRoom(this.#options.room, () => this.#reader.read(range));
+      for (const message of read.messages) this.#options.memory.retain(message);
+      return read;
     } catch (error) {
-      this.fail(error);
+      // What nobody wants any more may have gone with its page.
+      if (range.page?.ranges.has(range) === true) this.fail(error);
       return null;
     }
   }

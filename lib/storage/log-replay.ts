@@ -30,8 +30,6 @@ export class LogReplay implements EntryVisitor {
   #segment: Segment | null = null;
   #record: ((state: TopologyState) => void)[] = [];
   #isNewTopology = false;
-  /** The run that the current record adds to. */
-  #run: { queueId: number; messages: Message[]; positions: number[] } | null = null;
   /** The message that the next call may share. */
   #lastEntry: LogEntry | null = null;
 
@@ -61,7 +59,6 @@ export class LogReplay implements EntryVisitor {
     this.#buffer = buffer;
     this.#segment = segment;
     this.#record = [];
-    this.#run = null;
     this.#lastEntry = null;
     this.#isNewTopology = sequence > this.#checkpointSequence;
     decodeEntries(buffer, start, end, this);
@@ -114,9 +111,7 @@ export class LogReplay implements EntryVisitor {
     }
     const message = this.#lastEntry?.message;
     if (message == null) throw new Error('a message that was just read is gone');
-    const run = this.#runOf(known, queueId, position);
-    run.messages.push(message);
-    run.positions.push(position);
+    known.add(message, position);
   }
 
   acknowledged(queueId: number, first: number, last: number): void {
@@ -182,20 +177,5 @@ export class LogReplay implements EntryVisitor {
 
   #change(change: (state: TopologyState) => void): void {
     if (this.#isNewTopology) this.#record.push(change);
-  }
-
-  /** The run that a message goes to: within a record the messages of a queue stand in order, so one run a record will do. */
-  #runOf(known: ReplayedQueue, queueId: number, position: number): { messages: Message[]; positions: number[] } {
-    const run = this.#run;
-    if (run?.queueId === queueId) return run;
-    const newest = known.runs.at(-1);
-    // The same queue again in this record, behind others: its last run is from this record when it ends before.
-    if (newest !== undefined && newest.positions[newest.positions.length - 1] < position) {
-      this.#run = { queueId, messages: newest.messages, positions: newest.positions };
-    } else {
-      this.#run = { queueId, messages: [], positions: [] };
-      known.runs.push(this.#run);
-    }
-    return this.#run;
   }
 }

@@ -69,7 +69,7 @@ export class PageFiles {
 
   /** Nothing lives in a page any more. Pages of transient messages go at once: no checkpoint names them. */
   ended(page: Page, failed: (error: unknown) => void): void {
-    this.pages.delete(page);
+    if (!this.pages.delete(page)) return;
     this.#reader.forget(page);
     if (page.isTransient) this.#fs.remove(page.path).catch(failed);
     else this.#garbage.push(page);

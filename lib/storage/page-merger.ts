@@ -48,9 +48,9 @@ export function pagesToMerge(pages: Iterable<Page>, slackBytes: number): Page[] 
     .map(({ page }) => page);
 }
 
-/** A range that is half read stays where it is until it has been read. */
+/** A range that is half read, or being read, stays where it is until it has been read. */
 function canMove(range: PageRange): boolean {
-  return range.unloaded === 0 || range.nextOffset === range.offset;
+  return !range.isReading && (range.unloaded === 0 || range.nextOffset === range.offset);
 }
 
 /** Copies what lives in pages to a new one. */
@@ -69,20 +69,24 @@ export async function mergePages(
   const page = await files.write(isTransient, async (writer) => {
     copied = [];
     for (const range of ranges) {
-      range.isMerging = true;
-      copied.push({ range, run: await copyRange(range, writer, reader) });
+      range.isMerging = canMove(range);
+      if (range.isMerging) copied.push({ range, run: await copyRange(range, writer, reader) });
     }
   });
   if (!isTransient) await flushLog();
   files.pages.add(page);
+  // All of them are placed before one can end: a page is removed when its last range does.
+  const moved: [range: PageRange, replacement: PageRange][] = [];
   for (const { range, run } of copied) {
     if (run === null || !range.isMerging || !range.queue.ranges.includes(range)) continue;
-    const replacement = replacementOf(range, run, page);
+    moved.push([range, replacementOf(range, run, page)]);
+  }
+  for (const [range, replacement] of moved) {
     range.queue.replaceRange(range, replacement);
     ended(range);
     if (replacement.live === 0) range.queue.endRange(replacement);
   }
-  if (page.ranges.size === 0) files.ended(page, failed);
+  if (page.ranges.size === 0 && files.pages.has(page)) files.ended(page, failed);
 }
 
 function replacementOf(range: PageRange, run: PageRun, page: Page): PageRange {

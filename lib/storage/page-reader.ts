@@ -13,6 +13,13 @@ const READ_BYTES = 512 * 1024;
 /** As many files stay open. */
 const OPEN_FILES = 16;
 
+/** What was read of a range, and where to go on. */
+export interface RangeRead extends PlacedMessages {
+  readonly nextOffset: number;
+  /** Infinity when nothing is left. */
+  readonly nextPosition: number;
+}
+
 /** An open page, and how many reads use it now. */
 interface OpenPage {
   readonly file: Promise<OpenFile>;
@@ -32,20 +39,19 @@ export class PageReader {
   }
 
   /**
-   * Reads what comes next in a range and moves its place for reading on. What is dead is left out, so there may be none.
+   * Reads what comes next in a range, which is for the caller to note. What is dead is left out, so there may be none.
    * @throws {Error} of the file system, or FormatError naming file and offset
    */
-  async read(range: PageRange): Promise<PlacedMessages> {
+  async read(range: PageRange): Promise<RangeRead> {
     const { page, nextOffset } = range;
     if (page === null) throw new Error('a range that is in no page yet');
     const end = range.offset + range.bytes;
     const buffer = await this.blocks(page, nextOffset, end);
     const sink = new MessageSink(buffer, range, this.#routes);
     const read = eachBlock(buffer, (offset) => this.#decode(page, nextOffset, buffer, offset, sink));
-    range.nextOffset = nextOffset + read;
-    if (range.nextOffset >= end) range.endLoading();
-    else range.nextPosition = sink.nextPosition;
-    return sink;
+    const { messages, positions } = sink;
+    const behind = nextOffset + read;
+    return { messages, positions, nextOffset: behind, nextPosition: behind < end ? sink.nextPosition : Infinity };
   }
 
   /** Reads whole blocks from an offset on: about `READ_BYTES` of them, at least one, none from `end` on. */

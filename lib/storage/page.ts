@@ -25,6 +25,8 @@ export class PageRange {
   unloaded = 0;
   /** It is being copied to another page. Whoever reads it meanwhile says false. */
   isMerging = false;
+  /** Somebody reads what comes next. */
+  isReading = false;
 
   constructor(queue: DiskQueue, first: number, last: number, dead: PositionSet) {
     this.queue = queue;
@@ -72,6 +74,14 @@ export class PageRange {
     this.bytes = bytes;
     this.transient = transient;
     page.ranges.add(this);
+  }
+
+  /** So many messages of what came next are in memory now. */
+  wasRead(messages: number, nextPosition: number, nextOffset: number): void {
+    this.unloaded -= messages;
+    this.nextPosition = nextPosition;
+    this.nextOffset = nextOffset;
+    if (this.unloaded <= 0) this.endLoading();
   }
 
   /** Nothing of it is on disk alone any more. */

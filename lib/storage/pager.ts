@@ -6,7 +6,7 @@ import type { PlacedMessages } from '../core/message-store.ts';
 import { CONGESTED_BY_PAGING, type PublishFlow } from '../core/publish-flow.ts';
 import type { DiskQueue } from './disk-queue.ts';
 import { LogEntry } from './log-entry.ts';
-import { type Page, PageRange } from './page.ts';
+import { PageRange } from './page.ts';
 import type { PageFiles } from './page-files.ts';
 import type { PageRun } from './page-index.ts';
 import { gapsBetween } from './page-writer.ts';
@@ -178,17 +178,19 @@ export class Pager {
     // A page counts from the next checkpoint on, which relies on the log being as far as the page is.
     if (!isTransient) await flushLog();
     pages.pages.add(page);
-    for (const [index, part] of parts.entries()) {
-      this.#settle(part, page, runs[index]);
-      await this.#letGo(part, breathe);
+    // All at once: a page whose first ranges end while others are still to come would be taken for an empty one.
+    for (const [index, { range }] of parts.entries()) {
+      const { offset, bytes, transient } = runs[index];
+      range.placeIn(page, offset, bytes, transient);
     }
+    for (const part of parts) this.#settle(part);
+    for (const part of parts) await this.#letGo(part, breathe);
     if (page.ranges.size === 0) pages.ended(page, this.#options.failed);
   }
 
   /** The page is the home of a part from now on. */
-  #settle({ queue, placed, range }: Part, page: Page, { offset, bytes, transient }: PageRun): void {
+  #settle({ queue, placed, range }: Part): void {
     const { held } = range;
-    range.placeIn(page, offset, bytes, transient);
     range.held = null;
     if (held !== null) for (const message of held.messages) this.#options.memory.release(message);
     queue.rangeWritten(range, placed.positions);

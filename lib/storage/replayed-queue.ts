@@ -1,5 +1,6 @@
 // What a restart learns of one queue from the log, and what follows from it.
 import type { Message } from '../core/message.ts';
+import type { PlacedMessages } from '../core/message-store.ts';
 import type { DiskQueue } from './disk-queue.ts';
 import type { LogEntry } from './log-entry.ts';
 import { PositionSet } from './position-set.ts';
@@ -11,20 +12,31 @@ export class ReplayedQueue {
   readonly deliveryCounts = new Map<number, number>();
   nextPosition = 0;
   deliveredTo = 0;
-  /** Messages that are alive, in runs: the newest run first. */
-  readonly runs: { messages: Message[]; positions: number[] }[] = [];
+  /** Messages that are alive: rising positions within a record, the newest record first. */
+  readonly #messages: Message[] = [];
+  readonly #positions: number[] = [];
 
   constructor(queue: DiskQueue) {
     this.queue = queue;
   }
 
+  add(message: Message, position: number): void {
+    this.#messages.push(message);
+    this.#positions.push(position);
+  }
+
   /** The messages in order of their positions. */
-  placed(): { messages: Message[]; positions: number[] } {
+  placed(): PlacedMessages {
     const messages: Message[] = [];
     const positions: number[] = [];
-    for (const run of this.runs.reverse()) {
-      for (const message of run.messages) messages.push(message);
-      for (const position of run.positions) positions.push(position);
+    for (let end = this.#positions.length; end > 0; ) {
+      let start = end - 1;
+      while (start > 0 && this.#positions[start - 1] < this.#positions[start]) start--;
+      for (let i = start; i < end; i++) {
+        messages.push(this.#messages[i]);
+        positions.push(this.#positions[i]);
+      }
+      end = start;
     }
     return { messages, positions };
   }

@@ -1,11 +1,11 @@
 // What queues ask of the store. It is made before the store, since recovery makes queues.
 import type { MemoryAccount } from '../core/memory-account.ts';
 import type { Message } from '../core/message.ts';
-import type { PlacedMessages } from '../core/message-store.ts';
 import type { Clock } from '../core/ports.ts';
 import type { DiskQueue, DiskQueueContext } from './disk-queue.ts';
 import type { LogEntry } from './log-entry.ts';
 import type { PageRange } from './page.ts';
+import type { RangeRead } from './page-reader.ts';
 import { RouteTable } from './route-table.ts';
 
 /** The store as its queues know it. */
@@ -14,7 +14,7 @@ export interface StoreOfQueues {
   touch(queue: DiskQueue): void;
   queueDeleted(queue: DiskQueue): void;
   rangeEnded(range: PageRange): void;
-  read(range: PageRange): Promise<PlacedMessages | null>;
+  read(range: PageRange): Promise<RangeRead | null>;
 }
 
 export class StoreContext implements DiskQueueContext {
@@ -45,7 +45,7 @@ export class StoreContext implements DiskQueueContext {
     this.store?.rangeEnded(range);
   }
 
-  async read(range: PageRange): Promise<PlacedMessages | null> {
+  async read(range: PageRange): Promise<RangeRead | null> {
     return this.store?.read(range) ?? null;
   }
 

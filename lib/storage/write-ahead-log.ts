@@ -202,7 +202,7 @@ export class WriteAheadLog implements TurnTask {
     const segment = await files.segmentFor();
     const batch = new Batch(this.#buffers);
     const written: LogEntry[] = [];
-    this.#fill(batch, (entry) => {
+    const unwritten = this.#fill(batch, (entry) => {
       segment.add(entry);
       written.push(entry);
     });
@@ -220,14 +220,18 @@ export class WriteAheadLog implements TurnTask {
       this.#unsynced = true;
     }
     // Whoever takes a snapshot relies on the record, whatever the mode.
-    if (this.#unsynced && (fsync === 'always' || snapshots.length > 0)) {
+    const isRelied = snapshots.length > 0 && (this.#unsynced || this.#syncing);
+    if (isRelied || (this.#unsynced && fsync === 'always')) {
       this.#unsynced = false;
       await files.sync();
     }
+    // Something else may have failed meanwhile: from then on nobody is told anything.
+    if (this.#failed) return;
     batch.release();
     this.#writingBytes = 0;
     if (this.#pendingBytes <= CONGESTED_BYTES) flow.release(CONGESTED_BY_LOG);
     for (const entry of written) this.#tell(() => entry.confirm());
+    for (const entry of unwritten) this.#tell(() => entry.confirm());
     for (const done of waiters) this.#tell(done);
     for (const { done } of snapshots) done();
     this.#options.committed();
@@ -242,22 +246,21 @@ export class WriteAheadLog implements TurnTask {
     }
   }
 
-  #fill(batch: Batch, written: (entry: LogEntry) => void): void {
+  /** @returns what is not written, since it was deleted with its queue, but has publishers that wait for the deletion */
+  #fill(batch: Batch, written: (entry: LogEntry) => void): LogEntry[] {
     const topology = this.#topology;
-    batch.raw(topology.buffer, topology.length);
-    this.#resetTopology();
-    const entries = this.#entries;
-    this.#entries = [];
-    batch.messages(entries, written);
-    // What was deleted with its queue is not written, but its publishers wait.
-    for (const entry of entries) if (entry.message !== null && !entry.isAlive) entry.confirm();
+    // Before the messages, since recovery must know what was acknowledged when it meets them.
     const queues = this.#dirtyQueues;
     this.#dirtyQueues = [];
     for (const queue of queues) queue.writeState(topology);
     batch.raw(topology.buffer, topology.length);
     this.#resetTopology();
+    const entries = this.#entries;
+    this.#entries = [];
+    batch.messages(entries, written);
     this.#lazy?.cancel();
     this.#lazy = null;
+    return entries.filter((entry) => entry.message !== null && !entry.isAlive);
   }
 
   #resetTopology(): void {
