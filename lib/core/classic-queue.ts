@@ -176,7 +176,7 @@ export class ClassicQueue implements Queue, ConsumerHost, StoredQueue, TurnTask 
   requeue(message: Message, position: number): void {
     this.#countSettled();
     if (this.#closed) {
-      this.#context.memory.release(message);
+      this.#forget(message, position);
       return;
     }
     // It may wait here for long, and `endTurn` looks at new messages only.
@@ -221,7 +221,7 @@ export class ClassicQueue implements Queue, ConsumerHost, StoredQueue, TurnTask 
       this.#consumers.remove(consumer);
     }
     this.#store?.delete();
-    this.#ready.clear((message) => this.#context.memory.release(message));
+    this.#ready.clear((message, position) => this.#forget(message, position));
     this.#answerGetters();
     for (const consumer of consumers) consumer.sink.consumerCancelled(consumer);
   }
@@ -280,7 +280,7 @@ export class ClassicQueue implements Queue, ConsumerHost, StoredQueue, TurnTask 
 
   /** The message leaves the queue for good. */
   #forget(message: Message, position: number): void {
-    if (this.#store !== null && !this.#closed) this.#store.remove(message, position);
+    if (this.#store !== null) this.#store.remove(message, position);
     if (this.#deliveryCounts.size > 0) this.#deliveryCounts.delete(position);
     this.#context.memory.release(message);
   }

@@ -23,7 +23,7 @@ export interface QueueStore {
    * @param confirmation settled when the message is safe; null when nobody waits
    */
   add(message: Message, position: number, confirmation: Confirmation | null): void;
-  /** A message left the queue for good: acknowledged, rejected, dropped. */
+  /** A message left the queue for good: acknowledged, rejected, dropped, or still there when the queue was deleted. */
   remove(message: Message, position: number): void;
   /** A message was delivered: `StoredQueue.deliveredTo` has moved. */
   delivered(): void;

@@ -102,7 +102,8 @@ export class DiskQueue implements QueueStore {
     const { stored } = message;
     if (!(stored instanceof LogEntry)) return;
     const isWritten = stored.segment !== null;
-    if (stored.drop(this, position) && isWritten) this.#acknowledge(position);
+    // That a queue was deleted says all about its messages.
+    if (stored.drop(this, position) && isWritten && !this.deleted) this.#acknowledge(position);
   }
 
   delivered(): void {

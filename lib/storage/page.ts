@@ -81,7 +81,7 @@ export class PageRange {
     this.unloaded -= messages;
     this.nextPosition = nextPosition;
     this.nextOffset = nextOffset;
-    if (this.unloaded <= 0) this.endLoading();
+    if (this.unloaded <= 0 || nextPosition === Infinity) this.endLoading();
   }
 
   /** Nothing of it is on disk alone any more. */

@@ -1,0 +1,186 @@
+// A classic queue of which a part is on disk alone: the order, the counts, and who waits for whom. The disk is a naive one that
+// answers when it is told to.
+import t from 'tap';
+import { ClassicQueue } from '../../lib/core/classic-queue.ts';
+import { MemoryAccount } from '../../lib/core/memory-account.ts';
+import type { Message } from '../../lib/core/message.ts';
+import type { QueueStore, StoredQueue } from '../../lib/core/message-store.ts';
+import type { Confirmation, Delivery, QueueSettings } from '../../lib/core/queue.ts';
+import { RetentionSlab } from '../../lib/core/retention-slab.ts';
+import { TurnScheduler } from '../../lib/core/turn.ts';
+import { bodyText, consumerOf, defect, Inbox, messageOf, queueSettings, TestClock, table } from './helper.ts';
+
+/** Keeps what it is given, and gives it back a few at a time. */
+class NaiveStore implements QueueStore {
+  readonly queue: StoredQueue;
+  paged: { message: Message; position: number }[] = [];
+  readonly log: string[] = [];
+  loads = 0;
+
+  constructor(queue: StoredQueue) {
+    this.queue = queue;
+  }
+
+  get pagedCount(): number {
+    return this.paged.length;
+  }
+
+  get nextPaged(): number {
+    return this.paged[0]?.position ?? Infinity;
+  }
+
+  add(message: Message, position: number, confirmation: Confirmation | null): void {
+    this.log.push(`add ${bodyText(message)} at ${position}`);
+    confirmation?.settled(true);
+  }
+
+  remove(message: Message, position: number): void {
+    this.log.push(`remove ${bodyText(message)} at ${position}`);
+  }
+
+  delivered(): void {}
+
+  returned(message: Message, position: number, count: number): void {
+    this.log.push(`return ${bodyText(message)} at ${position}: ${count}`);
+  }
+
+  load(): void {
+    this.loads++;
+  }
+
+  purge(): number {
+    return this.paged.splice(0).length;
+  }
+
+  delete(): void {
+    this.paged = [];
+  }
+
+  /** The queue gives up what it can. */
+  pageOut(): void {
+    const { messages, positions } = this.queue.giveUp(-1);
+    for (const [i, message] of messages.entries()) this.paged.push({ message, position: positions[i] });
+    this.paged.sort((a, b) => a.position - b.position);
+  }
+
+  /** What was asked for has been read. */
+  answer(count: number): void {
+    const read = this.paged.splice(0, count);
+    this.queue.loaded({
+      messages: read.map(({ message }) => message),
+      positions: read.map(({ position }) => position),
+    });
+  }
+}
+
+function setUp(settings: Partial<QueueSettings> = {}) {
+  let store: NaiveStore | undefined;
+  const queue = new ClassicQueue(queueSettings({ durable: true, ...settings }), {
+    virtualHost: '/',
+    memory: new MemoryAccount(2 ** 40, 2 ** 40),
+    turn: new TurnScheduler(new TestClock()),
+    slab: new RetentionSlab(),
+    defect,
+    queueUnused: () => undefined,
+    createStore: (host) => {
+      store = new NaiveStore(host);
+      return store;
+    },
+  });
+  if (store === undefined) throw new Error('a queue that asked for no store');
+  return { queue, store, inbox: new Inbox() };
+}
+
+function publish(queue: ClassicQueue, ...texts: string[]): void {
+  for (const text of texts) {
+    const message = messageOf(text);
+    message.persistent = true;
+    queue.publish(message, null);
+  }
+}
+
+t.test('what is on disk comes between what was before it and what came after', async (t) => {
+  const { queue, store, inbox } = setUp();
+  publish(queue, '1', '2', '3');
+  store.pageOut();
+  publish(queue, '4', '5');
+  t.equal(queue.messageCount, 5);
+  queue.addConsumer(consumerOf(inbox, { prefetch: 2 }));
+  t.same(inbox.texts, [], 'nothing overtakes');
+  t.ok(store.loads > 0, 'the first are asked for');
+  store.answer(2);
+  t.same(inbox.texts, ['1', '2']);
+  queue.acknowledge(inbox.delivered[0].message, inbox.delivered[0].position);
+  t.match(store.log.at(-1), 'remove 1 at 0');
+  queue.removeConsumer(inbox.delivered[0].consumer);
+  queue.requeue(inbox.delivered[1].message, inbox.delivered[1].position);
+  t.match(store.log.at(-1), 'return 2 at 1: 1');
+  const last = new Inbox();
+  queue.addConsumer(consumerOf(last));
+  t.same(last.texts, ['2'], 'what came back stands before what is on disk');
+  store.answer(9);
+  t.same(last.texts, ['2', '3', '4', '5']);
+  t.same(
+    last.delivered.map(({ redelivered }) => redelivered),
+    [true, false, false, false],
+  );
+});
+
+t.test('a get waits for the disk, and the next one behind it', async (t) => {
+  const { queue, store } = setUp();
+  publish(queue, '1', '2');
+  store.pageOut();
+  const answers: (Delivery | null)[] = [];
+  queue.get(false, (delivery) => answers.push(delivery));
+  queue.get(true, (delivery) => answers.push(delivery));
+  queue.get(false, (delivery) => answers.push(delivery));
+  t.same(answers, []);
+  store.answer(1);
+  t.equal(answers.length, 1);
+  store.answer(1);
+  t.same(
+    answers.map((delivery) => delivery && bodyText(delivery.message)),
+    ['1', '2', null],
+    'the third finds nothing left',
+  );
+  t.match(store.log.at(-1), 'remove 2 at 1');
+});
+
+t.test('a get that waits is answered when the queue is purged or deleted', async (t) => {
+  for (const end of ['purge', 'close'] as const) {
+    const { queue, store } = setUp();
+    publish(queue, '1');
+    store.pageOut();
+    const answers: (Delivery | null)[] = [];
+    queue.get(false, (delivery) => answers.push(delivery));
+    queue[end]();
+    t.same(answers, [null], end);
+    t.equal(queue.messageCount, 0);
+  }
+});
+
+t.test('a length limit drops the oldest from disk', async (t) => {
+  const { queue, store, inbox } = setUp({ arguments: table({ 'x-max-length': { type: 'I', value: 2 } }) });
+  publish(queue, '1', '2');
+  store.pageOut();
+  publish(queue, '3');
+  t.equal(store.loads, 1, 'the oldest is read to be dropped');
+  store.answer(1);
+  t.equal(queue.messageCount, 2);
+  queue.addConsumer(consumerOf(inbox));
+  store.answer(1);
+  t.same(inbox.texts, ['2', '3']);
+});
+
+t.test('a queue with consumers keeps what they get next, one without gives up all', async (t) => {
+  const { queue, store, inbox } = setUp();
+  const texts = Array.from({ length: 2000 }, (_, i) => String(i));
+  publish(queue, ...texts);
+  queue.addConsumer(consumerOf(inbox, { prefetch: 1 }));
+  store.pageOut();
+  t.equal(store.pagedCount, 2000 - 1 - 512);
+  queue.removeConsumer(inbox.delivered[0].consumer);
+  store.pageOut();
+  t.equal(store.pagedCount, 1999);
+  t.equal(queue.messageCount, 1999);
+});
