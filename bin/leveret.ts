@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // The command: reads options, starts one broker, logs that it is ready, and closes it on SIGTERM or SIGINT.
 // Exit codes: 0 after a graceful close, 1 for what the caller can mend, 70 for a fault of ours or of the disk, 128 + n after a
-// second signal.
+// second signal. `leveret log` looks into a data folder instead, and has exit codes of its own.
 import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { setFlagsFromString } from 'node:v8';
@@ -11,18 +11,28 @@ import { helpText } from '../lib/config-help.ts';
 import { LEVERET_VERSION } from '../lib/config-options.ts';
 import { type Broker, createBroker } from '../lib/index.ts';
 import { createLogger, type Logger } from '../lib/log.ts';
+import { StorageError } from '../lib/storage/storage-error.ts';
 
 /** Both npm and the terminal pass a Ctrl-C on: a signal this soon after the first is the same key press. */
 const SAME_SIGNAL_MS = 250;
 /** EX_SOFTWARE of sysexits.h. */
 const EXIT_FAULT = 70;
 
+const LOG_HELP = `
+'leveret log verify FOLDER' checks a data folder, and 'leveret log dump FOLDER' shows what is in it; see 'leveret log --help'.
+`;
+
 async function main(): Promise<void> {
-  const commandLine = parseCommandLine(process.argv.slice(2), processEnvironment(), (path) =>
-    readFileSync(path, 'utf8'),
-  );
+  const argv = process.argv.slice(2);
+  if (argv[0] === 'log') {
+    // Only then, as a broker has no use for it.
+    const { runLogCommand } = await import('../lib/storage/inspect-command.ts');
+    process.exitCode = await runLogCommand(argv.slice(1), process.stdout, process.stderr);
+    return;
+  }
+  const commandLine = parseCommandLine(argv, processEnvironment(), (path) => readFileSync(path, 'utf8'));
   if (commandLine.help) {
-    process.stdout.write(helpText());
+    process.stdout.write(helpText() + LOG_HELP);
   } else if (commandLine.version) {
     process.stdout.write(`${LEVERET_VERSION}\n`);
   } else {
@@ -50,8 +60,11 @@ async function run(options: BrokerOptions): Promise<void> {
   closeOnSignal(broker, logger);
   const { host, port } = broker;
   const url = `amqp://${host.includes(':') ? `[${host}]` : host}:${port}`;
+  const { dataDir = null } = config;
+  const place = dataDir === null ? 'memory only' : `data in ${dataDir}`;
   const elapsedMs = Math.round(performance.now());
-  logger.info({ host, port, url, pid: process.pid }, `leveret ${LEVERET_VERSION} ready on ${url} (${elapsedMs} ms)`);
+  const text = `leveret ${LEVERET_VERSION} ready on ${url}, ${place} (${elapsedMs} ms)`;
+  logger.info({ host, port, url, dataDir, pid: process.pid }, text);
 }
 
 /** The one line that tells the caller what to do about a broker that did not start; the error itself when there is nothing to do. */
@@ -59,6 +72,8 @@ function explainStartFailure(
   error: unknown,
   { host, port }: { readonly host: string; readonly port: number },
 ): unknown {
+  // It says what to do already.
+  if (error instanceof StorageError) return new ConfigError(error.message);
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
   switch (code) {
     case 'EADDRINUSE':

@@ -2,6 +2,7 @@
 import type { UserEntry } from './auth/user-directory.ts';
 import type { BrokerConfig } from './config.ts';
 import type { Alarms } from './core/alarms.ts';
+import { BrokerError, describeResource } from './core/errors.ts';
 import type { MemoryAccount } from './core/memory-account.ts';
 import type { Clock } from './core/ports.ts';
 import type { PublishFlow } from './core/publish-flow.ts';
@@ -12,6 +13,7 @@ import { DiskMonitor } from './storage/disk-monitor.ts';
 import { DiskStore } from './storage/disk-store.ts';
 import type { DiskRoom } from './storage/log-files.ts';
 import { nodeFileSystem } from './storage/node-file-system.ts';
+import { StorageError } from './storage/storage-error.ts';
 
 /** A full disk is tried again so often. */
 const RETRY_MS = 1000;
@@ -57,6 +59,7 @@ export class DataFolder {
   readonly #room: RoomOnDisk;
   readonly #startedAt: number;
   readonly #parts: DataFolderParts;
+  #isStarted = false;
 
   private constructor(
     store: DiskStore,
@@ -74,7 +77,7 @@ export class DataFolder {
 
   /**
    * Opens the folder and brings back what is in it.
-   * @throws {StorageError} when it is damaged; {Error} of the file system, ELOCKED when another broker has it
+   * @throws {StorageError} when it is damaged or can't be used; then `code` is the system's, or ELOCKED when another broker has it
    */
   static async open(directory: string, config: BrokerConfig, parts: DataFolderParts): Promise<DataFolder> {
     const { clock, turn, memory, flow, alarms, logger, defect, failed } = parts;
@@ -93,7 +96,8 @@ export class DataFolder {
       warn: (err) => logger.warn({ err }, 'the free space of the disk can not be read'),
     });
     const room = new RoomOnDisk(monitor, parts);
-    const store = await DiskStore.open({
+    let folder: DataFolder | undefined;
+    const opening = DiskStore.open({
       fileSystem: nodeFileSystem,
       directory,
       fsync: config.fsync,
@@ -106,10 +110,16 @@ export class DataFolder {
       logger,
       room,
       defect,
-      failed,
+      failed: (error) => {
+        if (folder?.#isStarted === true) failed(error);
+      },
+    });
+    const store = await opening.catch((error: unknown) => {
+      throw explained(error, directory);
     });
     await monitor.start();
-    return new DataFolder(store, monitor, room, parts, startedAt);
+    folder = new DataFolder(store, monitor, room, parts, startedAt);
+    return folder;
   }
 
   /** Names of the virtual hosts that were there before. */
@@ -131,14 +141,16 @@ export class DataFolder {
     const { store } = this;
     const { topology } = store;
     for (const { vhost, ...exchange } of topology.exchanges.values()) {
-      virtualHosts.get(vhost)?.restoreExchange({ ...exchange, durable: true });
+      const restore = (): void => virtualHosts.get(vhost)?.restoreExchange({ ...exchange, durable: true });
+      restored(describeResource('exchange', exchange.name, vhost), restore);
     }
     let messages = 0;
     const queues = [];
     for (const { entry, recovered } of store.recoveredQueues()) {
       const { vhost, name, autoDelete, arguments: args } = entry;
       const settings = { name, durable: true, autoDelete, owner: null, arguments: args };
-      const queue = virtualHosts.get(vhost)?.restoreQueue(settings, recovered);
+      const restore = () => virtualHosts.get(vhost)?.restoreQueue(settings, recovered);
+      const queue = restored(describeResource('queue', name, vhost), restore);
       if (queue !== undefined) queues.push(queue);
     }
     for (const { vhost, ...binding } of topology.bindings.values()) virtualHosts.get(vhost)?.restoreBinding(binding);
@@ -149,6 +161,7 @@ export class DataFolder {
       exchanges: eachOf(virtualHosts, (virtualHost) => virtualHost.durableExchanges()),
       bindings: eachOf(virtualHosts, (virtualHost) => virtualHost.durableBindings()),
     }));
+    this.#isStarted = true;
     for (const { messageCount } of queues) messages += messageCount;
     const milliseconds = Math.round(this.#parts.clock.now() - this.#startedAt);
     this.#parts.logger.info({ queues: queues.length, messages, milliseconds }, 'data folder opened');
@@ -157,7 +170,45 @@ export class DataFolder {
   async close(): Promise<void> {
     this.#room.isClosing = true;
     this.#monitor.close();
+    // What was not brought back must not be written over with what was.
+    if (!this.#isStarted) this.store.fail(new Error('the broker did not start'));
     await this.store.close();
+  }
+}
+
+/** What to do about codes that the system answers when a folder can't be used. */
+const ADVICE: Readonly<Record<string, string>> = {
+  EACCES: 'give this user the right to read and write it, or choose another folder',
+  EPERM: 'give this user the right to read and write it, or choose another folder',
+  EROFS: 'choose a folder on a disk that can be written to',
+  EEXIST: 'it is no folder; move it away, or choose another one',
+  ENOTDIR: 'it is no folder, or what is above it is none; choose another one',
+  ENOSPC: 'make room on its disk, or choose a folder on another one',
+  EDQUOT: 'make room in the quota of this user, or choose a folder on another disk',
+};
+
+/** Says of the system's errors which folder can't be used, and what to do; others say that themselves, or are faults of ours. */
+function explained(error: unknown, directory: string): unknown {
+  if (!(error instanceof Error) || error instanceof StorageError || !('code' in error)) return error;
+  const code = String(error.code);
+  if (code === 'ELOCKED') return withCode(new StorageError(error.message, { cause: error }), code);
+  const advice = ADVICE[code] ?? 'mend that, or choose another folder';
+  const text = `the data folder '${directory}' can not be used: ${error.message}; ${advice}`;
+  return withCode(new StorageError(text, { cause: error }), code);
+}
+
+function withCode(error: StorageError, code: string): StorageError {
+  return Object.assign(error, { code });
+}
+
+/** Does what brings something back. @throws {StorageError} when it is not known any more, telling what it was */
+function restored<T>(resource: string, restore: () => T): T {
+  try {
+    return restore();
+  } catch (error) {
+    if (!(error instanceof BrokerError)) throw error;
+    const text = `the data folder holds ${resource}, which this broker can not have: ${error.message}`;
+    throw new StorageError(text, { cause: error });
   }
 }
 

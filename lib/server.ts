@@ -302,10 +302,13 @@ class RunningBroker implements Broker {
     const stopped = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     // Streams in memory don't keep the process alive, nor do the broker's timers; but somebody awaits this.
     const stayAlive = setInterval(() => {}, MAX_INTERVAL_MS);
-    await this.#amqp.close(this.#config.shutdownTimeoutMs);
-    await stopped;
-    await this.#core.folder?.close();
-    clearInterval(stayAlive);
+    try {
+      await this.#amqp.close(this.#config.shutdownTimeoutMs);
+      await stopped;
+      await this.#core.folder?.close();
+    } finally {
+      clearInterval(stayAlive);
+    }
   }
 }
 

@@ -44,7 +44,7 @@ const LAYERS: readonly Layer[] = [
   },
   {
     name: 'the composition root',
-    files: /^lib\/(server|data-folder|index|clock)\.ts$/,
+    files: /^lib\/(server|broker-admin|data-folder|index|clock)\.ts$/,
     mayImport: [/^(codec|exchanges|lib)\//],
   },
   { name: 'bin', files: /^bin\//, mayImport: [/^lib\/(index|log|config(-[\w-]+)?|storage\/inspect-command)\.ts$/] },

@@ -249,12 +249,17 @@ export class ClassicQueue implements Queue, ConsumerHost, StoredQueue, TurnTask 
     if (!isPressed && through < this.#ready.firstPosition) return NOTHING;
     // The account must not free what still holds a chunk: what leaves is copied first, like what stays.
     this.#ready.isolate(this.#context.slab);
-    return this.#ready.giveUp(isPressed && this.#consumers.size > 0);
+    const placed = this.#ready.giveUp(isPressed && this.#consumers.size > 0);
+    this.#limit?.gaveUp(placed.messages);
+    return placed;
   }
 
   loaded(placed: PlacedMessages): void {
     this.#ready.addLoaded(placed);
-    if (this.#limit !== null) this.#enforce(this.#limit);
+    if (this.#limit !== null) {
+      this.#limit.loaded(placed.messages);
+      this.#enforce(this.#limit);
+    }
     while (this.#getters.length > 0 && this.#serve(this.#getters[0])) this.#getters.shift();
     if (this.messageCount === 0) this.#answerGetters();
     else if (this.#getters.length > 0) this.#store?.load();

@@ -8,7 +8,10 @@ export class LengthLimit {
   readonly #maxBytes: number;
   /** Publishes beyond the limit are refused; otherwise they push out the oldest messages. */
   readonly refusesPublishes: boolean;
+  /** Bytes of ready bodies in memory. */
   #bytes = 0;
+  /** Bytes of ready bodies that are on disk alone, as far as they are known: those that left memory since the start. */
+  #pagedBytes = 0;
 
   constructor(maxMessages: number, maxBytes: number, refusesPublishes: boolean) {
     this.#maxMessages = maxMessages;
@@ -28,13 +31,13 @@ export class LengthLimit {
   /** True when a queue with `ready` messages must refuse this one more. */
   refuses(message: Message, ready: number): boolean {
     if (!this.refusesPublishes) return false;
-    return ready + 1 > this.#maxMessages || this.#bytes + message.bodySize > this.#maxBytes;
+    return ready + 1 > this.#maxMessages || this.#bytes + this.#pagedBytes + message.bodySize > this.#maxBytes;
   }
 
   /** True when a queue with `ready` messages must drop its first. */
   isExceeded(ready: number): boolean {
     if (this.refusesPublishes) return false;
-    return ready > this.#maxMessages || this.#bytes > this.#maxBytes;
+    return ready > this.#maxMessages || this.#bytes + this.#pagedBytes > this.#maxBytes;
   }
 
   added(message: Message): void {
@@ -45,10 +48,30 @@ export class LengthLimit {
     this.#bytes = Math.max(0, this.#bytes - message.bodySize);
   }
 
+  /** Messages left memory for the disk. */
+  gaveUp(messages: readonly Message[]): void {
+    const bytes = bodyBytes(messages);
+    this.#bytes = Math.max(0, this.#bytes - bytes);
+    this.#pagedBytes += bytes;
+  }
+
+  /** Messages came from the disk: back, or for the first time since the start. */
+  loaded(messages: readonly Message[]): void {
+    const bytes = bodyBytes(messages);
+    this.#bytes += bytes;
+    this.#pagedBytes = Math.max(0, this.#pagedBytes - bytes);
+  }
+
   /** No message is ready any more. */
   clear(): void {
-    this.#bytes = 0;
+    this.#bytes = this.#pagedBytes = 0;
   }
+}
+
+function bodyBytes(messages: readonly Message[]): number {
+  let bytes = 0;
+  for (const { bodySize } of messages) bytes += bodySize;
+  return bytes;
 }
 
 function limitFrom(value: FieldValue | undefined): number {

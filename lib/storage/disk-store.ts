@@ -73,6 +73,8 @@ export class DiskStore implements MessageStore {
   #recovered: Recovered | null;
   #nextQueueId: number;
   #cleanup: Timer | null = null;
+  /** Its queues are there, with their messages. */
+  #hasStarted = false;
   #hasFailed = false;
   #closed = false;
   #topology: () => TopologySnapshot = () => ({ vhosts: [], users: [], exchanges: [], bindings: [] });
@@ -205,6 +207,7 @@ export class DiskStore implements MessageStore {
       for (const message of placed.messages) memory.retain(message);
       if (placed.messages.length > 0) queue.host.loaded(placed);
     }
+    this.#hasStarted = true;
     this.#maintain();
   }
 
@@ -315,7 +318,8 @@ export class DiskStore implements MessageStore {
     this.#cleanup?.cancel();
     await this.#pager.close();
     try {
-      if (!this.#hasFailed) {
+      // A folder that was only looked at is left as it was.
+      if (this.#hasStarted && !this.#hasFailed) {
         await this.#checkpointer.run();
         // One may have been on its way when the last things happened.
         await this.#checkpointer.run();
@@ -336,7 +340,7 @@ export class DiskStore implements MessageStore {
 
   /** Frees what can be freed, when it is worth it. */
   #maintain(): void {
-    if (this.#hasFailed || this.#closed) return;
+    if (!this.#hasStarted || this.#hasFailed || this.#closed) return;
     const { segmentBytes } = this.#options;
     const { segments } = this.#files;
     const needed = firstNeeded(this.#files);

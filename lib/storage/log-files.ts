@@ -68,7 +68,9 @@ export class LogFiles {
   /** The segment that the next record goes to: begins one when there is none or the newest is full. */
   async segmentFor(): Promise<Segment> {
     const newest = this.segments.at(-1);
-    if (newest !== undefined && newest.size < this.#segmentBytes && newest.file !== null) return newest;
+    const hasRoom = newest !== undefined && newest.size < this.#segmentBytes && newest.file !== null;
+    // A segment says how its end may look after a power loss, so none is gone on with in another mode.
+    if (hasRoom && newest.isLazy === this.#isLazy) return newest;
     // What comes later must not be durable before what came earlier.
     if (newest?.file != null) await newest.file.dataSync();
     const segment = await whenThereIsRoom(this.#room, () => this.#begin((newest?.number ?? 0) + 1));
@@ -121,7 +123,9 @@ export class LogFiles {
       await file.close();
       throw error;
     }
-    return new Segment(number, path, file, FILE_HEADER_BYTES);
+    const segment = new Segment(number, path, file, FILE_HEADER_BYTES);
+    segment.isLazy = this.#isLazy;
+    return segment;
   }
 
   #newest(): Segment & { file: NonNullable<Segment['file']> } {

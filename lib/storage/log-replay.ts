@@ -125,6 +125,8 @@ export class LogReplay implements EntryVisitor {
     if (this.#deleted.has(queueId)) return;
     const known = this.queueOf(queueId);
     known.deliveredTo = Math.max(known.deliveredTo, position);
+    // Not all that was delivered was ever written, and no new message may take the place of one that was.
+    known.nextPosition = Math.max(known.nextPosition, position);
   }
 
   returned(queueId: number, position: number, deliveryCount: number): void {

@@ -137,6 +137,8 @@ export class Pager {
       if (rest.messages.length > 0) parts.push(this.#part(queue, rest, true));
     }
     await this.#write(parts);
+    // Whatever else was in a page already: nothing may keep the segment from going.
+    for (const [queue, placed] of byQueue) await this.#letGo(queue, placed);
   }
 
   /** Makes a range of messages that are to be written. `resident`: they stay in memory as well. */
@@ -169,7 +171,7 @@ export class Pager {
   }
 
   async #writePage(parts: readonly Part[], isTransient: boolean): Promise<void> {
-    const { pages, flushLog, breathe } = this.#options;
+    const { pages, flushLog } = this.#options;
     let runs: PageRun[] = [];
     const page = await pages.write(isTransient, async (writer) => {
       runs = [];
@@ -184,7 +186,7 @@ export class Pager {
       range.placeIn(page, offset, bytes, transient);
     }
     for (const part of parts) this.#settle(part);
-    for (const part of parts) await this.#letGo(part, breathe);
+    for (const { queue, placed } of parts) await this.#letGo(queue, placed);
     if (page.ranges.size === 0) pages.ended(page, this.#options.failed);
   }
 
@@ -197,12 +199,11 @@ export class Pager {
   }
 
   /** The log need not keep what is in a page. */
-  async #letGo({ queue, placed }: Part, breathe: () => Promise<void>): Promise<void> {
-    const { messages, positions } = placed;
+  async #letGo(queue: DiskQueue, { messages, positions }: PlacedMessages): Promise<void> {
     for (let i = 0; i < messages.length; i++) {
       const { stored } = messages[i];
       if (stored instanceof LogEntry) stored.drop(queue, positions[i]);
-      if (i % STEP_MESSAGES === STEP_MESSAGES - 1) await breathe();
+      if (i % STEP_MESSAGES === STEP_MESSAGES - 1) await this.#options.breathe();
     }
   }
 }
@@ -227,7 +228,14 @@ function survivors(segment: Segment): Map<DiskQueue, PlacedMessages> {
       placed.positions.push(position);
     }
   }
-  return byQueue;
+  // After a restart a segment has its entries in the order in which they were read: the newest record first.
+  return new Map([...byQueue].map(([queue, { messages, positions }]) => [queue, inOrder(messages, positions)]));
+}
+
+function inOrder(messages: Message[], positions: number[]): PlacedMessages {
+  if (positions.every((position, i) => i === 0 || positions[i - 1] < position)) return { messages, positions };
+  const order = positions.map((_, i) => i).sort((a, b) => positions[a] - positions[b]);
+  return { messages: order.map((i) => messages[i]), positions: order.map((i) => positions[i]) };
 }
 
 function filterPlaced({ messages, positions }: PlacedMessages, keep: (position: number) => boolean): PlacedMessages {

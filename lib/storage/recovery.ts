@@ -182,6 +182,7 @@ export class Recovery {
       if (records.length > 0) expectedEnd = records[0].sequence - 1;
       sequence ??= last;
       const segment = new Segment(number, path, null, read.end);
+      segment.isLazy = read.lazy;
       segments.unshift(segment);
       for (const { sequence: of, start, end } of records.reverse())
         this.#replay(replay, segment, of, read.buffer, start, end);
@@ -199,8 +200,12 @@ export class Recovery {
       );
     }
     const newest = segments.at(-1);
-    if (newest !== undefined) newest.file = await fs.open(newest.path, 'update');
-    if (numbers.some((number) => number < checkpoint.firstSegment)) await fs.syncDirectory(folder);
+    if (newest !== undefined) {
+      newest.file = await fs.open(newest.path, 'update');
+      // A process that was killed may have left it unsynced, and everything relies on it from now on.
+      await newest.file.dataSync();
+    }
+    await fs.syncDirectory(folder);
     return { segments, sequence: sequence ?? checkpoint.sequence };
   }
 

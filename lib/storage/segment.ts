@@ -12,6 +12,8 @@ export class Segment {
   file: OpenFile | null;
   /** Bytes in the file. */
   size: number;
+  /** Its records are not synced one by one; see `encodeFileHeader`. */
+  isLazy = false;
   /** Messages that only the log keeps safe. */
   live = 0;
   #entries: LogEntry[] = [];

@@ -1,6 +1,7 @@
 // The store of users.
 import t from 'tap';
 import { checkAccess, checkVhostAccess } from '../../lib/auth/permissions.ts';
+import { recordOf } from '../../lib/auth/user-record.ts';
 import { type UserDefinition, UserStore } from '../../lib/auth/users.ts';
 
 const ann: UserDefinition = {
@@ -32,6 +33,23 @@ t.test('users are added, listed and removed', async (t) => {
   t.ok(store.remove('ann'));
   t.notOk(store.remove('ann'));
   t.equal(store.authenticate('ann', 'secret'), undefined);
+});
+
+t.test('who holds a user sees it change, and go', async (t) => {
+  const store = new UserStore([ann]);
+  const user = store.get('ann');
+  if (user === undefined) throw new Error('ann is there');
+  t.equal(store.put('ann', recordOf({ ...ann, password: 'other', tags: [], permissions: {} })), user);
+  t.equal(store.authenticate('ann', 'secret'), undefined);
+  t.equal(store.authenticate('ann', 'other'), user);
+  t.strictSame(user.tags, []);
+  t.notOk(checkVhostAccess(user, '/'));
+  store.put('ann', recordOf(ann));
+  t.ok(checkAccess(user, '/', 'any', 'write'));
+  store.remove('ann');
+  t.notOk(checkVhostAccess(user, '/'), 'a connection that still has it may do nothing');
+  t.not(store.add(ann), user, 'one that is made again is another one');
+  t.notOk(checkVhostAccess(user, '/'));
 });
 
 t.test('a user keeps no plain password', async (t) => {

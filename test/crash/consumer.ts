@@ -186,8 +186,8 @@ class Visit {
   #flush(): void {
     const flushed = this.#unflushed;
     this.#unflushed = [];
-    this.#publisher.publish({ exchange: '', key: FLUSH_QUEUE, queues: [FLUSH_QUEUE] }, () => {
-      for (const entry of flushed) this.#ledger.flushed(entry);
+    this.#publisher.publish({ exchange: '', key: FLUSH_QUEUE, queues: [FLUSH_QUEUE] }, (id) => {
+      this.#ledger.flushed(flushed, id);
       this.#session.notice('flush');
     });
   }

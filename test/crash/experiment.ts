@@ -206,7 +206,7 @@ export class Experiment {
     const session = new Session(ready.port, model.findings, (moment) => executioner?.notice(moment));
     const watch = new FolderWatch(folder, () => executioner?.notice('file'));
     // A finding ends the life at once, so that the data folder shows how it came about.
-    void model.findings.first.then(die);
+    model.findings.onFirst = die;
     void broker.exited.then(() => session.brokerDies());
 
     const dice = diceOf(seed, model.life, 2);

@@ -30,8 +30,6 @@ export const FINDING_KINDS = [
   'stalled',
   /** The broker ended by itself, logged a defect, or did not start. */
   'broker',
-  /** A mistake of the experiment itself. */
-  'harness',
 ] as const;
 
 export type FindingKind = (typeof FINDING_KINDS)[number];
@@ -49,11 +47,8 @@ export class Findings {
   /** Kinds that do not count, with how many of them there were: for going on behind a mistake that is known. */
   readonly tolerated: Map<FindingKind, number>;
   #total = 0;
-  #tellFirst: () => void = () => {};
-  /** Resolves with the first finding. */
-  readonly first = new Promise<void>((resolve) => {
-    this.#tellFirst = resolve;
-  });
+  /** Called with the first one. */
+  onFirst: () => void = () => {};
 
   constructor(tolerated: readonly FindingKind[] = []) {
     this.tolerated = new Map(tolerated.map((kind) => [kind, 0]));
@@ -67,7 +62,7 @@ export class Findings {
     }
     this.#total++;
     if (this.list.length < MAX_FINDINGS) this.list.push({ kind, text });
-    this.#tellFirst();
+    if (this.#total === 1) this.onFirst();
   }
 
   get total(): number {

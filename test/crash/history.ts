@@ -54,7 +54,7 @@ export class History {
   }
 
   flush(id: string): void {
-    this.model.queue('q').flushed(this.acknowledge(id));
+    this.model.queue('q').flushed([this.acknowledge(id)], 'something');
   }
 
   crash(): void {

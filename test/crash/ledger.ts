@@ -156,10 +156,14 @@ export class QueueLedger {
     this.#world.figures.acknowledged++;
   }
 
-  /** The broker answered something later that waits for the disk, so the acknowledgement is there as well. */
-  flushed(entry: Entry): void {
-    this.#world.figures.flushed++;
-    this.forget(entry, 'it was acknowledged, and something later on that channel confirmed');
+  /**
+   * The broker answered something later that waits for the disk, so the acknowledgement is there as well.
+   * @param proof what was published on the same channel after it, and was confirmed
+   */
+  flushed(entries: readonly Entry[], proof: string): void {
+    this.#world.figures.flushed += entries.length;
+    const reason = `it was acknowledged, and ${proof}, published after that on the same channel, was confirmed`;
+    for (const entry of entries) this.forget(entry, reason);
   }
 
   returned(entry: Entry): void {

@@ -123,7 +123,7 @@ export class Owner implements Actor {
   #acknowledged(publisher: ConfirmedPublisher, ledger: QueueLedger, entry: Entry, flush: boolean): void {
     ledger.acknowledged(entry);
     if (!flush) return;
-    publisher.publish({ exchange: '', key: FLUSH_QUEUE, queues: [FLUSH_QUEUE] }, () => ledger.flushed(entry));
+    publisher.publish({ exchange: '', key: FLUSH_QUEUE, queues: [FLUSH_QUEUE] }, (id) => ledger.flushed([entry], id));
   }
 
   async #declare(session: Session, channel: ConfirmChannel, ledger: QueueLedger): Promise<void> {

@@ -45,8 +45,8 @@ export class ConfirmedPublisher {
     });
   }
 
-  /** @param then called with the confirm */
-  publish({ exchange, key, queues }: Route, then: () => void = () => {}): void {
+  /** @param then called with the message's id when it is confirmed */
+  publish({ exchange, key, queues }: Route, then: (id: string) => void = () => {}): void {
     const draft = this.#source.next();
     const publication = this.#model.published(draft, queues);
     this.#unconfirmed++;
@@ -57,7 +57,7 @@ export class ConfirmedPublisher {
       this.#moved.fire();
       if (error === null || error === undefined) {
         this.#model.confirmed(publication);
-        then();
+        then(draft.id);
         this.#session.notice('confirm');
       } else if (!this.abandoned && !this.#session.isDying) {
         this.#model.findings.add('refused', `${draft.id}: ${error instanceof Error ? error.message : String(error)}`);

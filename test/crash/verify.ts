@@ -38,9 +38,9 @@ export async function verify(
       for (const entry of drain.drained) ledger.returned(entry);
     } else {
       drain.acknowledgeAll();
-      publisher.publish({ exchange: '', key: FLUSH_QUEUE, queues: [FLUSH_QUEUE] }, () => {
-        for (const entry of drain.drained) ledger.flushed(entry);
-      });
+      publisher.publish({ exchange: '', key: FLUSH_QUEUE, queues: [FLUSH_QUEUE] }, (id) =>
+        ledger.flushed(drain.drained, id),
+      );
       await publisher.settled();
     }
     await session.call(channel.close());

@@ -29,6 +29,17 @@ export interface Client {
   readonly publisher: ConfirmChannel;
 }
 
+/** Opens a connection, which ends with the broker or the test. */
+export async function connectTo(t: Test, brokerUrl: string, vhost?: string): Promise<Client> {
+  const url = new URL(brokerUrl);
+  if (vhost !== undefined) url.pathname = `/${encodeURIComponent(vhost)}`;
+  const connection = quiet(await connect(url.href));
+  t.teardown(() => connection.close().catch(() => undefined)); // the broker may have closed it already
+  const channel = quiet(await connection.createChannel());
+  const publisher = quiet(await connection.createConfirmChannel());
+  return { connection, channel, publisher };
+}
+
 /** Tests twice: with a broker that is closed, and with one that is killed. */
 export function afterEachEnding(
   title: string,
@@ -96,24 +107,21 @@ export class DurableBroker {
   }
 
   /** Opens a connection, which ends with the broker or the test. */
-  async connect(vhost?: string): Promise<Client> {
-    const url = new URL(process.env.AMQP_URL ?? this.broker.url);
-    if (vhost !== undefined) url.pathname = `/${encodeURIComponent(vhost)}`;
-    const connection = quiet(await connect(url.href));
-    this.#t.teardown(() => connection.close().catch(() => undefined)); // the broker may have closed it already
-    const channel = quiet(await connection.createChannel());
-    const publisher = quiet(await connection.createConfirmChannel());
-    return { connection, channel, publisher };
+  connect(vhost?: string): Promise<Client> {
+    return connectTo(this.#t, process.env.AMQP_URL ?? this.broker.url, vhost);
   }
 
-  /** Ends the broker with all connections, starts it again, and opens a connection. */
-  async restart(vhost?: string): Promise<Client> {
+  /**
+   * Ends the broker with all connections, starts it again, and opens a connection.
+   * @param meanwhile gets the data folder while nobody uses it
+   */
+  async restart(meanwhile: (dataDir: string) => void = () => {}): Promise<Client> {
     if (againstPeer) await promisify(execFile)('sh', ['-c', restartCommand ?? 'false']);
-    else await this.#reopen();
-    return this.connect(vhost);
+    else await this.#reopen(meanwhile);
+    return this.connect();
   }
 
-  async #reopen(): Promise<void> {
+  async #reopen(meanwhile: (dataDir: string) => void): Promise<void> {
     const { broker, dataDir } = this;
     if (this.#ending === 'crash') {
       this.#life++;
@@ -122,6 +130,7 @@ export class DurableBroker {
       cpSync(dataDir, this.dataDir, { recursive: true, filter: isLeft });
     }
     await broker.close();
+    meanwhile(this.dataDir);
     await this.#open();
   }
 

@@ -79,9 +79,12 @@ export class ChannelTable {
       channels[(first + i) % channels.length].deliveries.resume();
   }
 
-  /** Sends every confirm that is due. */
-  flushConfirms(): void {
-    for (const { publisher } of this.#channels.values()) publisher.flushConfirms();
+  /** Says what is due on every channel: confirms, and the consumers that went with their queues. */
+  flush(): void {
+    for (const { publisher, deliveries } of this.#channels.values()) {
+      publisher.flushConfirms();
+      deliveries.flushCancels();
+    }
   }
 
   /** Ends all channels. No consumer of the connection gets what another one gives back. */

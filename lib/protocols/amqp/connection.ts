@@ -326,7 +326,7 @@ export class Connection implements FrameSink, ChannelHost {
 
   /** Nothing is done for the client any more; it has some time to answer or to close its socket. */
   #awaitEnd(reason: CloseReason, timeoutMs: number): void {
-    this.#channels.flushConfirms();
+    this.#channels.flush();
     this.#reason = reason;
     this.#state = 'closing';
     const { heartbeatSeconds } = this.#handshake;

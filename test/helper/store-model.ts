@@ -1,0 +1,253 @@
+// What a store must remember, as plainly as it can be said. Everything that is done is noted as an operation, in its order. What a
+// crash leaves has to be what stood there after some number of them: not fewer than were confirmed or answered, never a part of
+// those that were made in one go.
+import type { Content } from './store-content.ts';
+
+export interface ModelMessage {
+  readonly content: Content;
+  /** Its place among all that the queue ever had. */
+  readonly order: number;
+  isUnacknowledged: boolean;
+  /** How often it came back. */
+  returns: number;
+}
+
+export class ModelQueue {
+  /** Names the queue for good, whatever name it has. */
+  readonly key: number;
+  readonly virtualHost: string;
+  readonly name: string;
+  readonly survives: boolean;
+  /** Positions below were delivered. */
+  deliveredTo = 0;
+  nextOrder = 0;
+  messages: ModelMessage[] = [];
+
+  constructor(key: number, virtualHost: string, name: string, survives: boolean) {
+    this.key = key;
+    this.virtualHost = virtualHost;
+    this.name = name;
+    this.survives = survives;
+  }
+
+  get ready(): ModelMessage[] {
+    return this.messages.filter(({ isUnacknowledged }) => !isUnacknowledged);
+  }
+
+  get firstReady(): ModelMessage | undefined {
+    return this.messages.find(({ isUnacknowledged }) => !isUnacknowledged);
+  }
+
+  find(id: number): ModelMessage {
+    const found = this.messages.find(({ content }) => content.id === id);
+    if (found === undefined) throw new Error(`message ${id} is not in queue ${this.name}#${this.key}`);
+    return found;
+  }
+
+  isRedelivered({ order }: ModelMessage): boolean {
+    return order < this.deliveredTo;
+  }
+
+  add(content: Content): void {
+    this.messages.push({ content, order: this.nextOrder++, isUnacknowledged: false, returns: 0 });
+  }
+
+  delivered(id: number): void {
+    const message = this.find(id);
+    message.isUnacknowledged = true;
+    this.deliveredTo = Math.max(this.deliveredTo, message.order + 1);
+  }
+
+  remove(id: number): void {
+    this.find(id);
+    this.messages = this.messages.filter(({ content }) => content.id !== id);
+  }
+
+  clone(): ModelQueue {
+    const copy = new ModelQueue(this.key, this.virtualHost, this.name, this.survives);
+    copy.deliveredTo = this.deliveredTo;
+    copy.nextOrder = this.nextOrder;
+    copy.messages = this.messages.map((message) => ({ ...message }));
+    return copy;
+  }
+
+  /** After a restart. */
+  survivor(): ModelQueue {
+    const copy = this.clone();
+    copy.messages = copy.messages.filter(({ content }) => content.persistent);
+    for (const message of copy.messages) message.isUnacknowledged = false;
+    return copy;
+  }
+
+  /** What somebody finds who takes everything out after a restart. */
+  describe(): string {
+    const messages = this.messages.filter(({ content }) => content.persistent);
+    return describeQueue(
+      this.virtualHost,
+      this.name,
+      this.key,
+      messages.map((message) => describeMessage(message.content.id, this.isRedelivered(message), message.returns)),
+    );
+  }
+}
+
+export function describeMessage(id: number, redelivered: boolean, returns: number): string {
+  return `${id}${redelivered ? 'r' : ''}${returns > 0 ? `*${returns}` : ''}`;
+}
+
+export function describeQueue(virtualHost: string, name: string, key: number, messages: readonly string[]): string {
+  return `${virtualHost} ${name}#${key}: ${messages.join(' ')}`;
+}
+
+export class ModelState {
+  readonly queues = new Map<number, ModelQueue>();
+  /** Durable exchanges and bindings, as sorted lines. */
+  topology = '';
+
+  queue(key: number): ModelQueue {
+    const queue = this.queues.get(key);
+    if (queue === undefined) throw new Error(`there is no queue #${key}`);
+    return queue;
+  }
+
+  clone(): ModelState {
+    const copy = new ModelState();
+    for (const [key, queue] of this.queues) copy.queues.set(key, queue.clone());
+    copy.topology = this.topology;
+    return copy;
+  }
+
+  survivor(): ModelState {
+    const copy = new ModelState();
+    for (const [key, queue] of this.queues) if (queue.survives) copy.queues.set(key, queue.survivor());
+    copy.topology = this.topology;
+    return copy;
+  }
+
+  /** One line for each queue that survives a restart, and those of the topology. */
+  describe(): string[] {
+    const queues = [...this.queues.values()].filter(({ survives }) => survives);
+    return [...queues.map((queue) => queue.describe()), ...this.topology.split('\n').filter((line) => line !== '')].sort();
+  }
+}
+
+interface Operation {
+  readonly apply: (state: ModelState) => void;
+  /** Those of one section were made in one go. */
+  readonly section: number;
+}
+
+interface Promised {
+  /** The operation that was promised to be durable, counted from 1. */
+  readonly through: number;
+  /** The promise holds only while the message is in one of the queues. */
+  readonly id: number;
+}
+
+export class StoreModel {
+  readonly #base: ModelState;
+  readonly live: ModelState;
+  readonly #operations: Operation[] = [];
+  #section = 0;
+  #isInSection = false;
+  #promised: Promised[] = [];
+  /** So many operations are durable for sure. */
+  durable = 0;
+
+  constructor(base = new ModelState()) {
+    this.#base = base;
+    this.live = base.clone();
+  }
+
+  /** How many operations there were. */
+  get length(): number {
+    return this.#operations.length;
+  }
+
+  /** What happens in `run` happens in one go. */
+  section(run: () => void): void {
+    if (this.#isInSection) throw new Error('a section within another');
+    this.#section++;
+    this.#isInSection = true;
+    try {
+      run();
+    } finally {
+      this.#isInSection = false;
+      this.#section++;
+    }
+  }
+
+  /** Notes what is being done. */
+  note(apply: (state: ModelState) => void): void {
+    if (!this.#isInSection) this.#section++;
+    this.#operations.push({ apply, section: this.#section });
+    apply(this.live);
+  }
+
+  /** The message that was published with operation `through` is confirmed. */
+  confirmed(through: number, id: number): void {
+    this.#promised.push({ through, id });
+  }
+
+  /** Everything up to operation `through` is durable. */
+  answered(through: number): void {
+    this.durable = Math.max(this.durable, through);
+  }
+
+  /**
+   * Finds out after how many operations things stood as they were found, and what the store knows from then on.
+   * @param isLossy a power loss may take what was promised, though nothing out of the middle
+   * @throws {Error} that shows the difference when it was never so
+   */
+  match(found: readonly string[], isLossy = false): StoreModel {
+    const least = isLossy ? 0 : this.#least();
+    const text = found.join('\n');
+    const state = this.#base.clone();
+    const candidates: string[][] = [];
+    let matched: ModelState | null = null;
+    for (let at = 0; at <= this.#operations.length; at++) {
+      // The last one counts: what is the same can't be told apart, and it knows most.
+      if (at >= least && this.#isCut(at)) {
+        const lines = state.describe();
+        candidates.push(lines);
+        if (lines.join('\n') === text) matched = state.survivor();
+      }
+      if (at < this.#operations.length) this.#operations[at].apply(state);
+    }
+    if (matched !== null) return new StoreModel(matched);
+    throw new Error(explain(found, candidates));
+  }
+
+  /** The model of what goes on from here after a stop in good order. */
+  survivor(): StoreModel {
+    return new StoreModel(this.live.survivor());
+  }
+
+  /** Only as much as was answered is sure, and what was confirmed and is still wanted. */
+  #least(): number {
+    const wanted = new Set<number>();
+    for (const { survives, messages } of this.live.queues.values()) {
+      for (const { content } of messages) if (survives && content.persistent) wanted.add(content.id);
+    }
+    let least = this.durable;
+    for (const { through, id } of this.#promised) if (wanted.has(id)) least = Math.max(least, through);
+    return least;
+  }
+
+  #isCut(at: number): boolean {
+    const operations = this.#operations;
+    return at === 0 || at === operations.length || operations[at - 1].section !== operations[at].section;
+  }
+}
+
+function explain(found: readonly string[], candidates: readonly (readonly string[])[]): string {
+  const differences = candidates.map((lines) => {
+    const missing = lines.filter((line) => !found.includes(line));
+    const extra = found.filter((line) => !lines.includes(line));
+    return { missing, extra };
+  });
+  differences.sort((a, b) => a.missing.length + a.extra.length - b.missing.length - b.extra.length);
+  const [{ missing, extra }] = differences;
+  const list = (lines: readonly string[]): string => lines.map((line) => `\n    ${line}`).join('');
+  return `what is there was never so (${candidates.length} moments).\n  nearest should have:${list(missing)}\n  but it has:${list(extra)}`;
+}

@@ -1,0 +1,121 @@
+// A simulated disk as one process sees it. When the process dies nothing of what it asked for answers any more, but what the
+// kernel was asked for is still done, and what was not synced is as unsafe as before: a power loss may yet come.
+import type { FileSystem, OpenFile } from '../../lib/storage/file-system.ts';
+import type { SimulatedDisk } from './sim-disk.ts';
+import { systemError } from './sim-state.ts';
+
+export class ProcessDisk implements FileSystem {
+  readonly disk: SimulatedDisk;
+  readonly #open = new Set<OpenFile>();
+  readonly #unsynced = new Map<string, number>();
+  #lastWritten: string | null = null;
+  #unlock: (() => Promise<void>) | null = null;
+  #underWay = 0;
+  #sequence = 0;
+  isDead = false;
+  /** Opens that fail from now on, and how. */
+  openFault: { code: string; count: number } | null = null;
+
+  constructor(disk: SimulatedDisk) {
+    this.disk = disk;
+  }
+
+  /** Nothing was asked of the disk that it has not answered. */
+  get isIdle(): boolean {
+    return this.#underWay === 0;
+  }
+
+  /** The write that ended last was not synced since, as far as anybody was told: a power loss may tear it. */
+  get isLastWriteUnsynced(): boolean {
+    return this.#lastWritten !== null && this.#unsynced.has(this.#lastWritten);
+  }
+
+  /** The path that was written to last. */
+  get lastWritten(): string | null {
+    return this.#lastWritten;
+  }
+
+  /** The process ends at once. Resolves when the kernel has cleaned up after it. */
+  async kill(): Promise<void> {
+    this.isDead = true;
+    const files = [...this.#open];
+    this.#open.clear();
+    await Promise.allSettled(files.map((file) => file.close()));
+    await this.#unlock?.().catch(() => undefined);
+  }
+
+  async open(path: string, mode: 'create' | 'update' | 'read'): Promise<OpenFile> {
+    const { openFault } = this;
+    if (openFault !== null && openFault.count > 0) {
+      openFault.count--;
+      throw systemError(openFault.code, path);
+    }
+    const file = await this.#ask(() => this.disk.open(path, mode));
+    this.#open.add(file);
+    return {
+      write: async (buffers, position) => {
+        await this.#ask(() => file.write(buffers, position));
+        this.#lastWritten = path;
+        this.#unsynced.set(path, ++this.#sequence);
+      },
+      read: (buffer, offset, length, position) => this.#ask(() => file.read(buffer, offset, length, position)),
+      dataSync: async () => {
+        const through = this.#sequence;
+        await this.#ask(() => file.dataSync());
+        if ((this.#unsynced.get(path) ?? 0) <= through) this.#unsynced.delete(path);
+      },
+      size: () => this.#ask(() => file.size()),
+      truncate: (size) => this.#ask(() => file.truncate(size)),
+      close: () => {
+        this.#open.delete(file);
+        return this.#ask(() => file.close());
+      },
+    };
+  }
+
+  rename(from: string, to: string): Promise<void> {
+    return this.#ask(() => this.disk.rename(from, to));
+  }
+
+  remove(path: string): Promise<void> {
+    return this.#ask(() => this.disk.remove(path));
+  }
+
+  list(directory: string): Promise<string[]> {
+    return this.#ask(() => this.disk.list(directory));
+  }
+
+  makeDirectory(path: string): Promise<void> {
+    return this.#ask(() => this.disk.makeDirectory(path));
+  }
+
+  syncDirectory(path: string): Promise<void> {
+    return this.#ask(() => this.disk.syncDirectory(path));
+  }
+
+  freeBytes(directory: string): Promise<number> {
+    return this.#ask(() => this.disk.freeBytes(directory));
+  }
+
+  async lock(path: string): Promise<() => Promise<void>> {
+    const unlock = await this.#ask(() => this.disk.lock(path));
+    this.#unlock = unlock;
+    return unlock;
+  }
+
+  /** Asks the disk, unless the process is dead; no answer reaches a dead one. */
+  async #ask<T>(call: () => Promise<T>): Promise<T> {
+    if (this.isDead) return never();
+    this.#underWay++;
+    try {
+      return await call();
+    } finally {
+      this.#underWay--;
+      if (this.isDead) await never();
+    }
+  }
+}
+
+function never(): Promise<never> {
+  return new Promise(() => undefined);
+}
