@@ -53,7 +53,7 @@ export function availableMemoryBytes(): number {
 }
 
 const LEAST_MEMORY_BUDGET_BYTES = 2 ** 20;
-const MOST_DEFAULT_MEMORY_BUDGET_BYTES = 32 * 2 ** 20;
+const MOST_DEFAULT_MEMORY_BUDGET_BYTES = 256 * 2 ** 20;
 
 /** The memory that queued messages get when there is a disk to move the others to: `memoryBudgetBytes`, when it isn't given. */
 export function defaultMemoryBudgetBytes(memoryLimitBytes: number): number {
@@ -202,12 +202,12 @@ export const OPTIONS = {
   }),
   /**
    * Queued messages that are kept in memory when there is a data folder, at least 1 MiB; those beyond move to disk.
-   * A number of bytes or a text, as `memoryLimitBytes`. Default: a quarter of `memoryLimitBytes`, at most 32 MiB.
+   * A number of bytes or a text, as `memoryLimitBytes`. Default: a quarter of `memoryLimitBytes`, at most 256 MiB.
    */
   memoryBudgetBytes: option({
     kind: bytes(LEAST_MEMORY_BUDGET_BYTES, Number.MAX_SAFE_INTEGER, availableMemoryBytes),
     defaultValue: ({ memoryLimitBytes }) => defaultMemoryBudgetBytes(memoryLimitBytes),
-    defaultText: 'a quarter of the memory limit, at most 32MiB',
+    defaultText: 'a quarter of the memory limit, at most 256MiB',
     help: 'queued messages kept in memory when there is a data folder; those beyond move to disk',
   }),
   /** Free disk space below which publishers are blocked when there is a data folder; 0 turns that off. Default: 50000000. */

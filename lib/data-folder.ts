@@ -59,7 +59,6 @@ export class DataFolder {
   readonly #room: RoomOnDisk;
   readonly #startedAt: number;
   readonly #parts: DataFolderParts;
-  #isStarted = false;
 
   private constructor(
     store: DiskStore,
@@ -96,7 +95,6 @@ export class DataFolder {
       warn: (err) => logger.warn({ err }, 'the free space of the disk can not be read'),
     });
     const room = new RoomOnDisk(monitor, parts);
-    let folder: DataFolder | undefined;
     const opening = DiskStore.open({
       fileSystem: nodeFileSystem,
       directory,
@@ -110,16 +108,13 @@ export class DataFolder {
       logger,
       room,
       defect,
-      failed: (error) => {
-        if (folder?.#isStarted === true) failed(error);
-      },
+      failed,
     });
     const store = await opening.catch((error: unknown) => {
       throw explained(error, directory);
     });
     await monitor.start();
-    folder = new DataFolder(store, monitor, room, parts, startedAt);
-    return folder;
+    return new DataFolder(store, monitor, room, parts, startedAt);
   }
 
   /** Names of the virtual hosts that were there before. */
@@ -161,7 +156,6 @@ export class DataFolder {
       exchanges: eachOf(virtualHosts, (virtualHost) => virtualHost.durableExchanges()),
       bindings: eachOf(virtualHosts, (virtualHost) => virtualHost.durableBindings()),
     }));
-    this.#isStarted = true;
     for (const { messageCount } of queues) messages += messageCount;
     const milliseconds = Math.round(this.#parts.clock.now() - this.#startedAt);
     this.#parts.logger.info({ queues: queues.length, messages, milliseconds }, 'data folder opened');
@@ -170,8 +164,6 @@ export class DataFolder {
   async close(): Promise<void> {
     this.#room.isClosing = true;
     this.#monitor.close();
-    // What was not brought back must not be written over with what was.
-    if (!this.#isStarted) this.store.fail(new Error('the broker did not start'));
     await this.store.close();
   }
 }
@@ -189,8 +181,8 @@ const ADVICE: Readonly<Record<string, string>> = {
 
 /** Says of the system's errors which folder can't be used, and what to do; others say that themselves, or are faults of ours. */
 function explained(error: unknown, directory: string): unknown {
-  if (!(error instanceof Error) || error instanceof StorageError || !('code' in error)) return error;
-  const code = String(error.code);
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  if (!(error instanceof Error) || error instanceof StorageError || !/^E[A-Z\d]+$/.test(code)) return error;
   if (code === 'ELOCKED') return withCode(new StorageError(error.message, { cause: error }), code);
   const advice = ADVICE[code] ?? 'mend that, or choose another folder';
   const text = `the data folder '${directory}' can not be used: ${error.message}; ${advice}`;

@@ -70,6 +70,7 @@ export class ClassicQueue implements Queue, ConsumerHost, StoredQueue, TurnTask 
       this.#ready.nextPosition = recovered.nextPosition;
       this.#ready.deliveredTo = recovered.deliveredTo;
       for (const [position, count] of recovered.deliveryCounts) this.#deliveryCounts.set(position, count);
+      this.#limit?.recovered(recovered.bodyBytes ?? 0);
     }
     this.#store = recovered === null ? context.createStore(this) : recovered.attach(this);
     this.#ready.store = this.#store;
@@ -238,6 +239,10 @@ export class ClassicQueue implements Queue, ConsumerHost, StoredQueue, TurnTask 
 
   get deliveryCounts(): ReadonlyMap<number, number> {
     return this.#deliveryCounts;
+  }
+
+  get isIdle(): boolean {
+    return this.#consumers.size === 0;
   }
 
   get readyBytes(): number {

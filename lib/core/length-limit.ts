@@ -10,7 +10,7 @@ export class LengthLimit {
   readonly refusesPublishes: boolean;
   /** Bytes of ready bodies in memory. */
   #bytes = 0;
-  /** Bytes of ready bodies that are on disk alone, as far as they are known: those that left memory since the start. */
+  /** Bytes of ready bodies that are on disk alone. */
   #pagedBytes = 0;
 
   constructor(maxMessages: number, maxBytes: number, refusesPublishes: boolean) {
@@ -48,6 +48,11 @@ export class LengthLimit {
     this.#bytes = Math.max(0, this.#bytes - message.bodySize);
   }
 
+  /** The queue has messages from before a restart, with so many bytes of bodies, which are still to be loaded. */
+  recovered(bytes: number): void {
+    this.#pagedBytes = bytes;
+  }
+
   /** Messages left memory for the disk. */
   gaveUp(messages: readonly Message[]): void {
     const bytes = bodyBytes(messages);
@@ -55,7 +60,7 @@ export class LengthLimit {
     this.#pagedBytes += bytes;
   }
 
-  /** Messages came from the disk: back, or for the first time since the start. */
+  /** Messages came from the disk. */
   loaded(messages: readonly Message[]): void {
     const bytes = bodyBytes(messages);
     this.#bytes += bytes;

@@ -46,6 +46,8 @@ export interface StoredQueue {
   readonly nextPosition: number;
   /** How often messages that came back were delivered, by position. */
   readonly deliveryCounts: ReadonlyMap<number, number>;
+  /** Nobody consumes from it now. */
+  readonly isIdle: boolean;
   /** Bytes of ready messages in memory, their overhead included: what `giveUp` could free. */
   readonly readyBytes: number;
   /**
@@ -64,6 +66,8 @@ export interface RecoveredQueue {
   readonly nextPosition: number;
   readonly deliveredTo: number;
   readonly deliveryCounts: ReadonlyMap<number, number>;
+  /** Bytes of the bodies of all its messages, where they are limited. */
+  readonly bodyBytes?: number;
 }
 
 export interface MessageStore extends Durability {

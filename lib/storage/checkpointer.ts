@@ -76,8 +76,9 @@ export class Checkpointer {
       await fs.rename(`${path}.new`, path);
       await fs.syncDirectory(directory);
     });
-    await files.removeBefore(firstSegment);
-    await pages.removeGarbage(garbage);
+    // Some file systems need room to remove something.
+    await whenThereIsRoom(room, () => files.removeBefore(firstSegment));
+    await whenThereIsRoom(room, () => pages.removeGarbage(garbage));
   }
 
   #encode(firstSegment: number, sequence: number): readonly Buffer[] {

@@ -76,6 +76,9 @@ export class DiskStore implements MessageStore {
   /** Its queues are there, with their messages. */
   #hasStarted = false;
   #hasFailed = false;
+  /** Resolves when the store has failed. */
+  readonly #failure: Promise<void>;
+  #tellFailure: () => void = () => undefined;
   #closed = false;
   #topology: () => TopologySnapshot = () => ({ vhosts: [], users: [], exchanges: [], bindings: [] });
 
@@ -85,9 +88,12 @@ export class DiskStore implements MessageStore {
     this.#unlock = unlock;
     this.#context = context;
     context.store = this;
+    this.#failure = new Promise((resolve) => {
+      this.#tellFailure = resolve;
+    });
     this.#recovered = recovered;
     this.#nextQueueId = recovered.nextQueueId;
-    this.#reader = new PageReader(fs, context.routes);
+    this.#reader = new PageReader(fs, directory, context.routes);
     this.#pages = new PageFiles(fs, `${directory}/pages`, room, this.#reader, recovered.nextPage);
     for (const page of recovered.pages) this.#pages.pages.add(page);
     const isLazy = fsync !== 'always';
@@ -125,7 +131,6 @@ export class DiskStore implements MessageStore {
       nextQueueId: () => this.#nextQueueId,
       topology: () => this.#topology(),
     });
-    memory.setBudget(budgetBytes, () => this.#pager.overBudget());
   }
 
   /**
@@ -310,27 +315,32 @@ export class DiskStore implements MessageStore {
     if (this.#hasFailed || this.#closed) return;
     this.#hasFailed = true;
     this.#log.stop();
+    this.#tellFailure();
     this.#options.failed(thrown instanceof Error ? thrown : new Error(String(thrown)));
   }
 
   /** Writes what is left, and a checkpoint, so that the next start has nothing to repair; then gives up the folder. */
   async close(): Promise<void> {
     this.#cleanup?.cancel();
-    await this.#pager.close();
     try {
-      // A folder that was only looked at is left as it was.
-      if (this.#hasStarted && !this.#hasFailed) {
-        await this.#checkpointer.run();
-        // One may have been on its way when the last things happened.
-        await this.#checkpointer.run();
-        await this.#log.close();
-      }
+      // Whatever waits for a log that has failed waits for ever.
+      await Promise.race([this.#finish(), this.#failure]);
     } finally {
       this.#closed = true;
       await this.#files.close();
       await this.#reader.close();
       await this.#unlock();
     }
+  }
+
+  async #finish(): Promise<void> {
+    await this.#pager.close();
+    // A folder that was only looked at is left as it was.
+    if (!this.#hasStarted || this.#hasFailed) return;
+    await this.#checkpointer.run();
+    // One may have been on its way when the last things happened.
+    await this.#checkpointer.run();
+    await this.#log.close();
   }
 
   #recoveredState(): Recovered {

@@ -74,9 +74,13 @@ export class LogFiles {
     // What comes later must not be durable before what came earlier.
     if (newest?.file != null) await newest.file.dataSync();
     const segment = await whenThereIsRoom(this.#room, () => this.#begin((newest?.number ?? 0) + 1));
-    await newest?.file?.close();
-    if (newest !== undefined) newest.file = null;
     this.segments.push(segment);
+    if (newest !== undefined) {
+      const { file } = newest;
+      // Before it is closed, so that nobody syncs it any more.
+      newest.file = null;
+      await file?.close();
+    }
     return segment;
   }
 

@@ -71,7 +71,7 @@ export class PageFiles {
   ended(page: Page, failed: (error: unknown) => void): void {
     if (!this.pages.delete(page)) return;
     this.#reader.forget(page);
-    if (page.isTransient) this.#fs.remove(page.path).catch(failed);
+    if (page.isTransient) whenThereIsRoom(this.#room, () => this.#fs.remove(page.path)).catch(failed);
     else this.#garbage.push(page);
   }
 

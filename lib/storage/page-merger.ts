@@ -2,10 +2,10 @@
 // keep the space of a backlog that was drained.
 
 import { type Page, PageRange } from './page.ts';
-import { type BlockBuilder, decodeBlock } from './page-block.ts';
+import type { BlockBuilder, BlockSink } from './page-block.ts';
 import type { PageFiles } from './page-files.ts';
 import type { PageRun } from './page-index.ts';
-import { eachBlock, type PageReader } from './page-reader.ts';
+import type { PageReader } from './page-reader.ts';
 import type { PageWriter } from './page-writer.ts';
 import { PositionSet } from './position-set.ts';
 
@@ -90,10 +90,10 @@ export async function mergePages(
 }
 
 function replacementOf(range: PageRange, run: PageRun, page: Page): PageRange {
-  const { first, last, offset, bytes, transient } = run;
+  const { first, last, offset, bytes, count, transient } = run;
   // Whatever died since it was copied is dead in the old range, and so is what was not copied.
   const replacement = new PageRange(range.queue, first, last, range.dead.cut(first, last));
-  replacement.placeIn(page, offset, bytes, transient);
+  replacement.placeIn(page, offset, bytes, count, transient);
   if (range.unloaded > 0) replacement.leaveMemory(first, offset, range.unloaded);
   return replacement;
 }
@@ -107,21 +107,21 @@ async function copyRange(range: PageRange, writer: PageWriter, reader: PageReade
   return writer.addEncodedRun(range.queue.id, positions, transient, async (builder, addBlock) => {
     for (let offset = range.offset; offset < end; ) {
       const buffer = await reader.blocks(page, offset, end);
-      offset += eachBlock(buffer, (at) => copyBlock(buffer, at, range, builder, positions, transient));
+      offset += reader.decode(page, offset, buffer, copierOf(buffer, range, builder, positions, transient));
       if (builder.bytes >= BLOCK_BYTES) await addBlock();
     }
   });
 }
 
-function copyBlock(
+/** Copies what is alive of what it is told of. */
+function copierOf(
   buffer: Buffer,
-  at: number,
   range: PageRange,
   builder: BlockBuilder,
   positions: number[],
   transient: PositionSet,
-): void {
-  decodeBlock(buffer, at, {
+): BlockSink {
+  return {
     message: (position, routeStart, routeEnd, propsStart, propsEnd, bodyStart, bodySize, expiresAtMs, isTransient) => {
       if (range.dead.has(position)) return;
       const content = [routeStart, routeEnd, propsStart, propsEnd, bodyStart, bodySize, expiresAtMs] as const;
@@ -129,5 +129,5 @@ function copyBlock(
       positions.push(position);
       if (isTransient) transient.add(position);
     },
-  });
+  };
 }

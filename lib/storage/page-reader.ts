@@ -7,6 +7,7 @@ import type { Page, PageRange } from './page.ts';
 import { type BlockSink, decodeBlock } from './page-block.ts';
 import { BlockHeader, checkBlock, PAGE_BLOCK_HEADER_BYTES, readBlockHeader } from './page-format.ts';
 import type { RouteTable } from './route-table.ts';
+import { damaged } from './storage-error.ts';
 
 /** So much is read at once: about two blocks. */
 const READ_BYTES = 512 * 1024;
@@ -29,18 +30,21 @@ interface OpenPage {
 
 export class PageReader {
   readonly #fs: FileSystem;
+  /** The data folder. */
+  readonly #directory: string;
   readonly #routes: RouteTable;
   /** By use: the one that was used longest ago comes first. */
   readonly #open = new Map<Page, OpenPage>();
 
-  constructor(fs: FileSystem, routes: RouteTable) {
+  constructor(fs: FileSystem, directory: string, routes: RouteTable) {
     this.#fs = fs;
+    this.#directory = directory;
     this.#routes = routes;
   }
 
   /**
    * Reads what comes next in a range, which is for the caller to note. What is dead is left out, so there may be none.
-   * @throws {Error} of the file system, or FormatError naming file and offset
+   * @throws {StorageError} naming file and offset; {Error} of the file system
    */
   async read(range: PageRange): Promise<RangeRead> {
     const { page, nextOffset } = range;
@@ -48,9 +52,8 @@ export class PageReader {
     const end = range.offset + range.bytes;
     const buffer = await this.blocks(page, nextOffset, end);
     const sink = new MessageSink(buffer, range, this.#routes);
-    const read = eachBlock(buffer, (offset) => this.#decode(page, nextOffset, buffer, offset, sink));
+    const behind = nextOffset + this.decode(page, nextOffset, buffer, sink);
     const { messages, positions } = sink;
-    const behind = nextOffset + read;
     return { messages, positions, nextOffset: behind, nextPosition: behind < end ? sink.nextPosition : Infinity };
   }
 
@@ -61,13 +64,13 @@ export class PageReader {
       const file = await open.file;
       const wanted = Math.min(READ_BYTES, end - offset);
       const buffer = Buffer.allocUnsafeSlow(wanted);
-      await readAll(file, buffer, 0, offset, page);
-      const first = PAGE_BLOCK_HEADER_BYTES + headerAt(buffer, 0, page, offset).payloadBytes;
+      await this.#fill(buffer, 0, file, offset, page);
+      const first = PAGE_BLOCK_HEADER_BYTES + this.#payloadBytes(buffer, page, offset);
       if (first <= wanted) return buffer;
-      if (offset + first > end) throw damage(page, offset, 'a block goes on behind its range');
+      if (offset + first > end) throw this.#damage(page, offset, 'a block goes on behind its range');
       const larger = Buffer.allocUnsafeSlow(first);
       buffer.copy(larger);
-      await readAll(file, larger, wanted, offset + wanted, page);
+      await this.#fill(larger, wanted, file, offset + wanted, page);
       return larger;
     } finally {
       open.readers--;
@@ -105,12 +108,39 @@ export class PageReader {
     return open;
   }
 
-  #decode(page: Page, base: number, buffer: Buffer, offset: number, sink: BlockSink): void {
+  /**
+   * Checks the whole blocks in a buffer, and tells the sink of their messages; returns how many bytes they have.
+   * @param base where in the page the buffer begins
+   */
+  decode(page: Page, base: number, buffer: Buffer, sink: BlockSink): number {
+    let at = 0;
     try {
-      checkBlock(buffer, offset);
-      decodeBlock(buffer, offset, sink);
+      return eachBlock(buffer, (offset) => {
+        at = offset;
+        checkBlock(buffer, offset);
+        decodeBlock(buffer, offset, sink);
+      });
     } catch (error) {
-      if (error instanceof FormatError) throw damage(page, base + offset, error.reason);
+      if (error instanceof FormatError) throw this.#damage(page, base + at, error.reason);
+      throw error;
+    }
+  }
+
+  #damage(page: Page, offset: number, reason: string): Error {
+    return damaged(this.#directory, page.path, offset, reason);
+  }
+
+  async #fill(buffer: Buffer, start: number, file: OpenFile, offset: number, page: Page): Promise<void> {
+    const wanted = buffer.length - start;
+    const read = await file.read(buffer, start, wanted, offset);
+    if (read < wanted) throw this.#damage(page, offset + read, 'the file ends here');
+  }
+
+  #payloadBytes(buffer: Buffer, page: Page, offset: number): number {
+    try {
+      return readBlockHeader(buffer, 0, header).payloadBytes;
+    } catch (error) {
+      if (error instanceof FormatError) throw this.#damage(page, offset, error.reason);
       throw error;
     }
   }
@@ -160,7 +190,7 @@ class MessageSink implements BlockSink, PlacedMessages {
 const header = new BlockHeader();
 
 /** Visits the whole blocks in a buffer; returns how many bytes they have. */
-export function eachBlock(buffer: Buffer, visit: (offset: number) => void): number {
+function eachBlock(buffer: Buffer, visit: (offset: number) => void): number {
   let offset = 0;
   while (buffer.length - offset >= PAGE_BLOCK_HEADER_BYTES) {
     const { payloadBytes } = readBlockHeader(buffer, offset, header);
@@ -170,25 +200,6 @@ export function eachBlock(buffer: Buffer, visit: (offset: number) => void): numb
     offset = end;
   }
   return offset;
-}
-
-function headerAt(buffer: Buffer, at: number, page: Page, offset: number): BlockHeader {
-  try {
-    return readBlockHeader(buffer, at, header);
-  } catch (error) {
-    if (error instanceof FormatError) throw damage(page, offset, error.reason);
-    throw error;
-  }
-}
-
-async function readAll(file: OpenFile, buffer: Buffer, start: number, offset: number, page: Page): Promise<void> {
-  const wanted = buffer.length - start;
-  const read = await file.read(buffer, start, wanted, offset);
-  if (read < wanted) throw damage(page, offset + read, 'the file ends here');
-}
-
-function damage(page: Page, offset: number, reason: string): FormatError {
-  return new FormatError(`${page.path}: damaged at byte ${offset}: ${reason}`, offset);
 }
 
 async function closeQuietly(open: OpenPage): Promise<void> {

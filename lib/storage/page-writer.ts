@@ -21,6 +21,7 @@ export class PageWriter {
   #chunk = Buffer.allocUnsafeSlow(WRITE_BYTES);
   #chunkBytes = 0;
   #written = 0;
+  #isClosed = false;
 
   private constructor(file: OpenFile, number: number) {
     this.#file = file;
@@ -79,13 +80,14 @@ export class PageWriter {
     await this.#add(encodePageFooter(indexOffset, index, this.#number));
     await this.#flush();
     if (sync) await this.#file.dataSync();
+    this.#isClosed = true;
     await this.#file.close();
     return this.#written;
   }
 
   /** Gives up: the file is of no use. */
   async abandon(): Promise<void> {
-    await this.#file.close();
+    if (!this.#isClosed) await this.#file.close();
   }
 
   #endRun(queueId: number, offset: number, positions: readonly number[], transient: PositionSet | null): PageRun {

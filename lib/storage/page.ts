@@ -16,6 +16,8 @@ export class PageRange {
   page: Page | null = null;
   offset = 0;
   bytes = 0;
+  /** How many messages stand in those bytes; the span of positions where that is not known. */
+  count = 0;
   held: PlacedMessages | null = null;
   /** The first position that is not in memory; Infinity when all are. */
   nextPosition = Infinity;
@@ -68,10 +70,11 @@ export class PageRange {
   }
 
   /** It stands in a page. */
-  placeIn(page: Page, offset: number, bytes: number, transient: PositionSet | null): void {
+  placeIn(page: Page, offset: number, bytes: number, count: number, transient: PositionSet | null): void {
     this.page = page;
     this.offset = this.nextOffset = offset;
     this.bytes = bytes;
+    this.count = count;
     this.transient = transient;
     page.ranges.add(this);
   }
@@ -110,7 +113,7 @@ export class Page {
   /** About how many of its bytes are those of living messages. */
   liveBytes(): number {
     let bytes = 0;
-    for (const range of this.ranges) bytes += (range.bytes * range.live) / (range.last - range.first + 1);
+    for (const range of this.ranges) bytes += (range.bytes * range.live) / range.count;
     return bytes;
   }
 }

@@ -13,11 +13,15 @@ import { gapsBetween } from './page-writer.ts';
 import { PositionSet } from './position-set.ts';
 import type { Segment } from './segment.ts';
 
-/** Pages are written until memory is down to this share of the budget. */
-const LOW_SHARE = 0.5;
-/** Above the budget by so much, and publishers wait until a page is written. */
-const CONGESTED_SHARE = 1.5;
-/** When nothing could be given up, it is worth another try after so many more bytes. */
+/**
+ * Queues without consumers may fill so much of the budget: nobody waits for their messages. What consumers are about to get may
+ * fill it all, since reading it again would slow them down.
+ */
+const IDLE_SHARE = 0.125;
+/** Pages are written until memory is down to this share of what may be filled: by all queues, by those without consumers. */
+const LOW_SHARE = 0.75;
+const LOW_IDLE_SHARE = 0.5;
+/** When nothing could be given up, it is worth another try when so many bytes more or less are used. */
 const RETRY_BYTES = 4 * 1024 * 1024;
 /** Entries are let go of in steps, so that a large page makes no long turn. */
 const STEP_MESSAGES = 8192;
@@ -47,27 +51,21 @@ export interface PagerOptions {
 export class Pager {
   readonly #options: PagerOptions;
   #job: Promise<void> | null = null;
-  /** With so much in memory the next try is worth it. */
-  #retryAt = 0;
+  /** With about so much in memory nothing could be given up. */
+  #triedAt = -RETRY_BYTES;
+  /** With more than this in memory publishers wait for the job to end. */
+  #congestedAt = 0;
+  readonly #idleBytes: number;
   #closed = false;
 
   constructor(options: PagerOptions) {
     this.#options = options;
+    this.#idleBytes = options.budgetBytes * IDLE_SHARE;
+    options.memory.setBudget(this.#idleBytes, () => this.#overBudget());
   }
 
   get isBusy(): boolean {
     return this.#job !== null;
-  }
-
-  /** Memory is above the budget. Called for every message then, so it must cost nothing. */
-  overBudget(): void {
-    const { memory, budgetBytes, flow } = this.#options;
-    if (this.#job !== null) {
-      if (memory.usedBytes > budgetBytes * CONGESTED_SHARE) flow.hold(CONGESTED_BY_PAGING);
-      return;
-    }
-    if (this.#closed || memory.usedBytes < this.#retryAt) return;
-    this.#start(() => this.#relieve());
   }
 
   /** Moves what is alive in a segment to pages. Does nothing when there is a job already. */
@@ -86,7 +84,18 @@ export class Pager {
     await this.#job;
   }
 
+  /** Memory is above what queues without consumers may fill. Called for every message then, so it must cost nothing. */
+  #overBudget(): void {
+    const { usedBytes } = this.#options.memory;
+    if (this.#job !== null) {
+      if (usedBytes > this.#congestedAt) this.#options.flow.hold(CONGESTED_BY_PAGING);
+    } else if (!this.#closed && Math.abs(usedBytes - this.#triedAt) >= RETRY_BYTES) {
+      this.#start(() => this.#relieve());
+    }
+  }
+
   #start(job: () => Promise<void>): void {
+    this.#congestedAt = this.#options.memory.usedBytes + this.#idleBytes / 2;
     this.#job = job()
       .catch((error) => this.#options.failed(error))
       .then(() => {
@@ -100,18 +109,23 @@ export class Pager {
     const { memory, budgetBytes, breathe } = this.#options;
     // The message that crossed the budget is still on its way into its queue.
     await breathe();
-    const goal = memory.usedBytes - budgetBytes * LOW_SHARE;
+    const { usedBytes } = memory;
     const parts: Part[] = [];
-    let freed = this.#giveUp(goal, -1, parts);
-    // Only what consumers get next is left: better read it again than run out of memory.
-    if (freed < goal / 2) freed += this.#giveUp(goal - freed, Infinity, parts);
-    this.#retryAt = parts.length === 0 ? memory.usedBytes + RETRY_BYTES : 0;
+    if (usedBytes <= budgetBytes) {
+      this.#giveUp(usedBytes - this.#idleBytes * LOW_IDLE_SHARE, -1, true, parts);
+    } else {
+      const goal = usedBytes - budgetBytes * LOW_SHARE;
+      const freed = this.#giveUp(goal, -1, false, parts);
+      // Only what consumers get next is left: better read it again than run out of memory.
+      if (freed < goal / 2) this.#giveUp(goal - freed, Infinity, false, parts);
+    }
+    this.#triedAt = parts.length === 0 ? usedBytes : -RETRY_BYTES;
     await this.#write(parts);
   }
 
   /** Makes queues give up messages, those with most first, until enough bytes come free; returns how many do. */
-  #giveUp(goal: number, through: number, parts: Part[]): number {
-    const queues = [...this.#options.queues].filter(({ host }) => host.readyBytes > 0);
+  #giveUp(goal: number, through: number, onlyIdle: boolean, parts: Part[]): number {
+    const queues = [...this.#options.queues].filter(({ host }) => host.readyBytes > 0 && (host.isIdle || !onlyIdle));
     queues.sort((a, b) => b.host.readyBytes - a.host.readyBytes);
     let freed = 0;
     for (const queue of queues) {
@@ -126,6 +140,8 @@ export class Pager {
   }
 
   async #relocate(segment: Segment): Promise<void> {
+    // A queue may be in the middle of what made the segment old, such as a purge.
+    await this.#options.breathe();
     const parts: Part[] = [];
     const byQueue = survivors(segment);
     for (const [queue, placed] of byQueue) {
@@ -182,8 +198,8 @@ export class Pager {
     pages.pages.add(page);
     // All at once: a page whose first ranges end while others are still to come would be taken for an empty one.
     for (const [index, { range }] of parts.entries()) {
-      const { offset, bytes, transient } = runs[index];
-      range.placeIn(page, offset, bytes, transient);
+      const { offset, bytes, count, transient } = runs[index];
+      range.placeIn(page, offset, bytes, count, transient);
     }
     for (const part of parts) this.#settle(part);
     for (const { queue, placed } of parts) await this.#letGo(queue, placed);

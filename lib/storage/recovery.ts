@@ -275,7 +275,7 @@ export class Recovery {
 function addRange(page: Page, spec: CheckpointState['pages'][number]['ranges'][number], replay: LogReplay): void {
   const { queue } = replay.queueOf(spec.queueId);
   const range = new PageRange(queue, spec.first, spec.last, spec.dead);
-  range.placeIn(page, spec.offset, spec.bytes, null);
+  range.placeIn(page, spec.offset, spec.bytes, spec.last - spec.first + 1, null);
   range.leaveMemory(range.dead.nextGap(spec.first), spec.offset, range.live);
   queue.addRange(range);
 }

