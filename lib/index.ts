@@ -9,3 +9,4 @@ export type { Logger } from './log.ts';
 export type { PeerAddresses } from './protocols/amqp/amqp-context.ts';
 export type { CloseReason } from './protocols/amqp/close-reason.ts';
 export { type Broker, createBroker } from './server.ts';
+export { StorageError } from './storage/storage-error.ts';

@@ -63,6 +63,7 @@ export interface Broker extends Administration, AsyncDisposable {
  * Starts a broker and resolves when it listens.
  * @param options see the table of options; `port: 0` takes any free port
  * @throws {ConfigError} for an option that is unknown or has a bad value
+ * @throws {StorageError} when the data folder is damaged, locked or can't be used
  * @throws {Error} of the socket when it can't listen: `code` is EADDRINUSE, EACCES, EADDRNOTAVAIL...
  */
 export async function createBroker(options: BrokerOptions = {}): Promise<Broker> {

@@ -2,18 +2,15 @@
 // decides when to clean up.
 import type { BindingRequest } from '../core/binding.ts';
 import type { ExchangeSettings } from '../core/exchange.ts';
-import type { MemoryAccount } from '../core/memory-account.ts';
 import type { MessageStore, RecoveredQueue, StoredQueue } from '../core/message-store.ts';
 import { survivesRestart } from '../core/message-store.ts';
-import type { Clock, Logger, Timer } from '../core/ports.ts';
-import type { PublishFlow } from '../core/publish-flow.ts';
-import type { TurnScheduler } from '../core/turn.ts';
+import type { Timer } from '../core/ports.ts';
+import { countBodies } from './body-count.ts';
 import { Checkpointer, firstNeeded, type TopologySnapshot } from './checkpointer.ts';
 import { DiskQueue } from './disk-queue.ts';
 import * as entries from './entries.ts';
-import type { FileSystem } from './file-system.ts';
 import type { LogEntry } from './log-entry.ts';
-import { type DiskRoom, LogFiles, whenThereIsRoom } from './log-files.ts';
+import { LogFiles, whenThereIsRoom } from './log-files.ts';
 import type { PageRange } from './page.ts';
 import { PageFiles } from './page-files.ts';
 import { mergePages, pagesToMerge } from './page-merger.ts';
@@ -22,8 +19,9 @@ import { Pager } from './pager.ts';
 import { type Recovered, Recovery } from './recovery.ts';
 import { countsOfLiving, dropDeleted, finishRanges } from './replayed-queue.ts';
 import { StoreContext } from './store-context.ts';
+import type { StoreOptions } from './store-options.ts';
 import type { TopologyState } from './topology-state.ts';
-import { type SyncMode, WriteAheadLog } from './write-ahead-log.ts';
+import { WriteAheadLog } from './write-ahead-log.ts';
 
 /** The log is cut down when it is longer than so many segments. */
 const LOG_SEGMENTS = 4;
@@ -33,24 +31,6 @@ const CHECKPOINT_WORTH = 8;
 const UNNAMED_SHARE = 0.25;
 /** When nothing else happens, what can be freed is, after so long. */
 const IDLE_CLEANUP_MS = 1000;
-
-export interface StoreOptions {
-  readonly fileSystem: FileSystem;
-  readonly directory: string;
-  readonly fsync: SyncMode;
-  readonly segmentBytes: number;
-  readonly budgetBytes: number;
-  readonly clock: Clock;
-  readonly turn: TurnScheduler;
-  readonly memory: MemoryAccount;
-  readonly flow: PublishFlow;
-  readonly logger: Logger;
-  readonly room: DiskRoom;
-  /** Logs a defect of ours. */
-  readonly defect: (error: unknown) => void;
-  /** The store can keep nothing safe any more. Called once. */
-  readonly failed: (error: Error) => void;
-}
 
 /** A durable queue that was there before. */
 export interface RecoveredQueueEntry {
@@ -151,7 +131,9 @@ export class DiskStore implements MessageStore {
         now: () => clock.now(),
         createQueue: (id) => new DiskQueue(id, '', true, context),
       });
-      return new DiskStore(options, unlock, context, await recovery.run());
+      const store = new DiskStore(options, unlock, context, await recovery.run());
+      await countBodies(store.#recoveredState(), store.#reader);
+      return store;
     } catch (error) {
       await unlock();
       throw error;
@@ -178,6 +160,7 @@ export class DiskStore implements MessageStore {
           nextPosition: known.nextPosition,
           deliveredTo: known.deliveredTo,
           deliveryCounts: countsOfLiving(known),
+          bodyBytes: known.bodyBytes,
           attach: (host) => {
             queue.attach(host);
             this.#queues.add(queue);
@@ -327,6 +310,8 @@ export class DiskStore implements MessageStore {
       await Promise.race([this.#finish(), this.#failure]);
     } finally {
       this.#closed = true;
+      // Whatever is asked from now on comes too late: the folder may be another's.
+      this.#log.stop();
       await this.#files.close();
       await this.#reader.close();
       await this.#unlock();

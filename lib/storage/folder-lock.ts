@@ -11,6 +11,7 @@ import { randomBytes } from 'node:crypto';
 import { access, mkdir, open, readdir, rename, rmdir, stat, unlink } from 'node:fs/promises';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { basename, dirname, join } from 'node:path';
+import { StorageError } from './storage-error.ts';
 
 /** How many bytes the path of a socket may have everywhere: 103 on macOS, 107 on Linux. Longer ones are cut off unasked. */
 const MAX_ADDRESS_BYTES = 103;
@@ -58,7 +59,7 @@ export async function lockFolder(path: string): Promise<Release> {
 async function removeDead(path: string): Promise<boolean> {
   for (const name of await namesIn(path)) {
     // Not the broker's, so not for the broker to remove; but the lock can't be taken while it is there.
-    if (!ID.test(name)) throw new Error(`'${join(path, name)}' does not belong there, and must be moved away`);
+    if (!ID.test(name)) throw new StorageError(`'${join(path, name)}' does not belong there, and must be moved away`);
     const socket = join(path, name);
     const probe = await probeSocket(socket);
     if (probe.state === 'alive') throw lockedError(path, probe.pid);

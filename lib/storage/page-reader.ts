@@ -57,6 +57,24 @@ export class PageReader {
     return { messages, positions, nextOffset: behind, nextPosition: behind < end ? sink.nextPosition : Infinity };
   }
 
+  /** Counts the bytes of the bodies that are alive in a range. */
+  async bodyBytes(range: PageRange): Promise<number> {
+    const { page, offset, bytes, dead } = range;
+    if (page === null) throw new Error('a range that is in no page yet');
+    let count = 0;
+    const sink: BlockSink = {
+      message: (position, _routeStart, _routeEnd, _propertiesStart, _propertiesEnd, _bodyStart, bodySize) => {
+        if (!dead.has(position)) count += bodySize;
+      },
+    };
+    const end = offset + bytes;
+    for (let at = offset; at < end; ) {
+      const buffer = await this.blocks(page, at, end);
+      at += this.decode(page, at, buffer, sink);
+    }
+    return count;
+  }
+
   /** Reads whole blocks from an offset on: about `READ_BYTES` of them, at least one, none from `end` on. */
   async blocks(page: Page, offset: number, end: number): Promise<Buffer> {
     const open = this.#use(page);

@@ -12,6 +12,8 @@ export class ReplayedQueue {
   readonly deliveryCounts = new Map<number, number>();
   nextPosition = 0;
   deliveredTo = 0;
+  /** Bytes of all bodies, where they are limited. */
+  bodyBytes = 0;
   /** Messages that are alive: rising positions within a record, the newest record first. */
   readonly #messages: Message[] = [];
   readonly #positions: number[] = [];

@@ -15,8 +15,8 @@ interface Target {
 
 /** Starts the built command on a free port and reads the port off its start-up line. */
 async function startLeveret(): Promise<{ target: Target; process: ChildProcess }> {
-  const args = ['dist/bin/leveret.js', '--port', '0', '--log-format', 'json', '--log-level', 'info'];
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const flags = ['--port', '0', '--data-dir', 'none', '--log-format', 'json', '--log-level', 'info'];
+  const child = spawn(process.execPath, ['dist/bin/leveret.js', ...flags], { stdio: ['ignore', 'pipe', 'inherit'] });
   for await (const line of createInterface(child.stdout)) {
     const { port } = JSON.parse(line) as { port?: number };
     if (port === undefined) continue;

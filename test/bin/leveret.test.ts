@@ -16,6 +16,7 @@ t.test('--version prints the version and --help every flag', async (t) => {
   t.strictSame(version, { exitCode: 0, stdout: `${LEVERET_VERSION}\n`, stderr: '' });
   t.equal(help.exitCode, 0);
   t.match(help.stdout, /--port VALUE \(LEVERET_PORT, RABBITMQ_NODE_PORT\)/);
+  t.match(help.stdout, /leveret log verify FOLDER/);
 });
 
 t.test('the start-up line tells where it listens, without a password', async (t) => {
@@ -23,7 +24,7 @@ t.test('the start-up line tells where it listens, without a password', async (t)
   const ready = await command.logged(READY);
   t.match(ready, { level: 'info', host: '127.0.0.1', port: Number, pid: command.process.pid });
   t.equal(ready.url, `amqp://127.0.0.1:${ready.port}`);
-  t.match(ready.msg, /^leveret \d+\.\d+\.\d+ ready on amqp:\/\/127\.0\.0\.1:\d+ \(\d+ ms\)$/);
+  t.match(ready.msg, /^leveret \d+\.\d+\.\d+ ready on amqp:\/\/127\.0\.0\.1:\d+, memory only \(\d+ ms\)$/);
   command.process.kill('SIGTERM');
   const { exitCode, stdout, stderr } = await command.ended;
   t.equal(exitCode, 0);

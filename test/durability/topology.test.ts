@@ -1,7 +1,8 @@
 // Which exchanges and queues are there after a restart, and that they are what was declared.
 import type { Channel, Options } from 'amqplib';
-import { uniqueName } from '../helper/broker.ts';
-import { afterEachEnding, type Client, flush } from '../helper/durable-broker.ts';
+import t from 'tap';
+import { againstPeer, uniqueName } from '../helper/broker.ts';
+import { afterEachEnding, type Client, DurableBroker, flush } from '../helper/durable-broker.ts';
 import { drain, present, quiet, send, subscribe } from '../helper/messages.ts';
 
 type Task = (channel: Channel) => PromiseLike<unknown>;
@@ -165,6 +166,16 @@ afterEachEnding(
     t.notOk(await isThere.queue(client, queue));
   },
 );
+
+t.test('an auto-delete queue goes with its consumer when the broker closes, but not when it is killed', async (t) => {
+  for (const ending of againstPeer ? (['close'] as const) : (['close', 'crash'] as const)) {
+    const broker = await DurableBroker.start(t, ending);
+    const { publisher, channel } = await broker.connect();
+    const { queue } = await publisher.assertQueue(uniqueName(), { autoDelete: true });
+    await subscribe(channel, queue);
+    t.equal(await isThere.queue(await broker.restart(), queue), ending === 'crash');
+  }
+});
 
 afterEachEnding('what was deleted stays deleted, and its name is free', async (t, broker) => {
   let client: Client = await broker.connect();

@@ -40,15 +40,19 @@ export async function connectTo(t: Test, brokerUrl: string, vhost?: string): Pro
   return { connection, channel, publisher };
 }
 
-/** Tests twice: with a broker that is closed, and with one that is killed. */
+/**
+ * Tests twice: with a broker that is closed, and with one that is killed.
+ * @param todo what is still to be done before that can pass
+ */
 export function afterEachEnding(
   title: string,
   test: (t: Test, broker: DurableBroker) => Promise<void>,
   options: BrokerOptions = {},
+  todo?: string,
 ): void {
   const skip = againstPeer && restartCommand === undefined && 'AMQP_RESTART does not say how to restart the peer';
   for (const ending of ENDINGS) {
-    t.test(`${title} (${ending})`, { skip }, async (t) => {
+    t.test(`${title} (${ending})`, { skip, ...(todo !== undefined && { todo }) }, async (t) => {
       await test(t, await DurableBroker.start(t, ending, options));
     });
   }
@@ -71,6 +75,21 @@ export function temporaryFolder(t: Test, before: () => Promise<unknown> | undefi
     rmSync(folder, { recursive: true, force: true });
   });
   return folder;
+}
+
+/** Copies a data folder as a start would find it if the process were gone now. */
+function copyFolder(from: string, to: string): void {
+  const isLeft = (path: string): boolean => !/^(lock|checkpoint\.new)$/.test(basename(path));
+  for (let tries = 1; ; tries++) {
+    try {
+      cpSync(from, to, { recursive: true, filter: isLeft });
+      return;
+    } catch (error) {
+      // The broker stands still meanwhile, but one thing that it told the system to do may still happen: a file is removed.
+      if (tries === 3 || !(error instanceof Error) || !('code' in error) || error.code !== 'ENOENT') throw error;
+      rmSync(to, { recursive: true });
+    }
+  }
 }
 
 export class DurableBroker {
@@ -125,9 +144,7 @@ export class DurableBroker {
     const { broker, dataDir } = this;
     if (this.#ending === 'crash') {
       this.#life++;
-      // What a start would find there from a process that is gone, without what belongs to one that still runs.
-      const isLeft = (path: string): boolean => !/^(lock|checkpoint\.new)$/.test(basename(path));
-      cpSync(dataDir, this.dataDir, { recursive: true, filter: isLeft });
+      copyFolder(dataDir, this.dataDir);
     }
     await broker.close();
     meanwhile(this.dataDir);
