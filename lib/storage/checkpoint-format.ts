@@ -68,6 +68,8 @@ export interface CheckpointSource {
   readonly firstSegment: number;
   /** Of the record that everything here stands right behind; 0 before the first. */
   readonly sequence: number;
+  /** It is the last thing that a clean stop wrote. */
+  readonly isClean: boolean;
   readonly nextQueueId: number;
   readonly nextPage: number;
   readonly vhosts: Iterable<string>;
@@ -90,7 +92,7 @@ export interface CheckpointState extends CheckpointSource {
 
 /** The whole file, header included, in pieces that follow one another. */
 export function encodeCheckpoint(source: CheckpointSource): Buffer[] {
-  const encoder = new CheckpointEncoder();
+  const encoder = new CheckpointEncoder(source.isClean);
   const { writer } = encoder;
   writer.u8(ENTRY_CHECKPOINT);
   writer.varint(source.firstSegment);
@@ -130,11 +132,12 @@ export function encodeCheckpoint(source: CheckpointSource): Buffer[] {
 /** Cuts what is written into records. */
 class CheckpointEncoder {
   readonly writer = new ByteWriter(RECORD_BYTES + RECORD_BYTES / 8);
-  readonly #pieces: Buffer[] = [encodeFileHeader('checkpoint', 0)];
+  readonly #pieces: Buffer[];
   #entries = 0;
   #sequence = 0;
 
-  constructor() {
+  constructor(isClean: boolean) {
+    this.#pieces = [encodeFileHeader('checkpoint', 0, isClean)];
     this.writer.length = RECORD_HEADER_BYTES;
   }
 
@@ -194,12 +197,12 @@ function writePage(writer: ByteWriter, page: CheckpointPage): void {
  * @throws FormatError saying what is wrong and where: a checkpoint is never torn, since it is renamed when it is complete
  */
 export function decodeCheckpoint(buffer: Buffer): CheckpointState {
-  decodeFileHeader(buffer, 'checkpoint');
+  const { clean } = decodeFileHeader(buffer, 'checkpoint');
   const { records, end, problem } = scanRecords(buffer, FILE_HEADER_BYTES, buffer.length, 1);
   if (problem !== null) throw new FormatError(problem.reason, problem.offset);
   const decoder = new CheckpointDecoder();
   for (const { start, end } of records) decoder.decode(buffer, start, end);
-  return decoder.finish(end);
+  return { ...decoder.finish(end), isClean: clean };
 }
 
 class CheckpointDecoder {
@@ -229,7 +232,7 @@ class CheckpointDecoder {
   }
 
   /** @param end of the file, to say where the rest is missing */
-  finish(end: number): CheckpointState {
+  finish(end: number): Omit<CheckpointState, 'isClean'> {
     if (this.#head === null || !this.#isEnded) throw new FormatError('the checkpoint is cut short', end);
     return { ...this.#head, ...this.#lists };
   }

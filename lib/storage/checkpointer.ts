@@ -43,15 +43,18 @@ export class Checkpointer {
     return this.#running !== null;
   }
 
-  /** Writes a checkpoint, unless one is being written: then resolves when that is. Rejects with errors of the file system. */
-  run(): Promise<void> {
-    this.#running ??= this.#write().finally(() => {
+  /**
+   * Writes a checkpoint, unless one is being written: then resolves when that is. Rejects with errors of the file system.
+   * @param isClean nothing comes after it
+   */
+  run(isClean = false): Promise<void> {
+    this.#running ??= this.#write(isClean).finally(() => {
       this.#running = null;
     });
     return this.#running;
   }
 
-  async #write(): Promise<void> {
+  async #write(isClean: boolean): Promise<void> {
     const { fs, directory, log, files, pages, room } = this.#options;
     let chunks: readonly Buffer[] = [];
     let firstSegment = 0;
@@ -61,7 +64,7 @@ export class Checkpointer {
       garbage.push(...pages.takeGarbage());
       pages.unnamedBytes = 0;
       firstSegment = firstNeeded(files);
-      chunks = this.#encode(firstSegment, sequence);
+      chunks = this.#encode(firstSegment, sequence, isClean);
     });
     this.bytes = chunks.reduce((sum, { length }) => sum + length, 0);
     const path = `${directory}/checkpoint`;
@@ -81,12 +84,13 @@ export class Checkpointer {
     await whenThereIsRoom(room, () => pages.removeGarbage(garbage));
   }
 
-  #encode(firstSegment: number, sequence: number): readonly Buffer[] {
+  #encode(firstSegment: number, sequence: number, isClean: boolean): readonly Buffer[] {
     const { pages, queues, nextQueueId, topology } = this.#options;
     const { vhosts, users, exchanges, bindings } = topology();
     return encodeCheckpoint({
       firstSegment,
       sequence,
+      isClean,
       nextQueueId: nextQueueId(),
       nextPage: pages.nextNumber,
       vhosts,

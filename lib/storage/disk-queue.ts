@@ -16,6 +16,8 @@ export interface DiskQueueContext {
   append(entry: LogEntry, bytes: number): void;
   /** The queue has something to write that nobody waits for. */
   touch(queue: DiskQueue): void;
+  /** What was done must become durable: whoever did it may want to know when. */
+  changed(): void;
   /** The queue is deleted. */
   deleted(queue: DiskQueue): void;
   /** Reads what comes next in a range that is in a page; `null` when that failed, which is the store's matter. */
@@ -244,6 +246,7 @@ export class DiskQueue implements QueueStore {
 
   #acknowledge(position: number): void {
     this.#acknowledged.add(position);
+    this.#context.changed();
     if (!this.#isDirty) this.#touch();
   }
 
@@ -255,6 +258,7 @@ export class DiskQueue implements QueueStore {
       next = last + 1;
     });
     if (next <= range.last) this.#acknowledged.addRange(next, range.last);
+    this.#context.changed();
     if (!this.#isDirty) this.#touch();
   }
 

@@ -148,7 +148,7 @@ export class DiskStore implements MessageStore {
 
   /** The durable queues, for which queues are to be made; then `start` gives them their messages. */
   *recoveredQueues(): Generator<RecoveredQueueEntry> {
-    const { topology, replay } = this.#recoveredState();
+    const { topology, replay, wasClean } = this.#recoveredState();
     for (const entry of topology.queues.values()) {
       const known = replay.queueOf(entry.queueId);
       const { queue } = known;
@@ -158,7 +158,8 @@ export class DiskStore implements MessageStore {
         entry,
         recovered: {
           nextPosition: known.nextPosition,
-          deliveredTo: known.deliveredTo,
+          // Deliveries of the last milliseconds before a crash are not known. As in RabbitMQ, all that is left counts as delivered then.
+          deliveredTo: wasClean ? known.deliveredTo : known.nextPosition,
           deliveryCounts: countsOfLiving(known),
           bodyBytes: known.bodyBytes,
           attach: (host) => {
@@ -177,7 +178,7 @@ export class DiskStore implements MessageStore {
    */
   start(topology: () => TopologySnapshot): void {
     this.#topology = topology;
-    const { replay } = this.#recoveredState();
+    const { replay, wasClean } = this.#recoveredState();
     // It refers to every message that the log holds, and to the buffer that they were read into.
     this.#recovered = null;
     const { memory } = this.#options;
@@ -196,6 +197,8 @@ export class DiskStore implements MessageStore {
       if (placed.messages.length > 0) queue.host.loaded(placed);
     }
     this.#hasStarted = true;
+    // From here on a crash is no clean stop any more, even before anything else is written.
+    if (wasClean) for (const name of this.#topology().vhosts) this.virtualHostCreated(name);
     this.#maintain();
   }
 
@@ -265,6 +268,10 @@ export class DiskStore implements MessageStore {
     this.#log.touch(queue);
   }
 
+  changed(): void {
+    this.#log.sequence++;
+  }
+
   queueDeleted(queue: DiskQueue): void {
     if (!this.#queues.delete(queue)) return;
     const { id, isLogged } = queue;
@@ -322,9 +329,9 @@ export class DiskStore implements MessageStore {
     await this.#pager.close();
     // A folder that was only looked at is left as it was.
     if (!this.#hasStarted || this.#hasFailed) return;
-    await this.#checkpointer.run();
     // One may have been on its way when the last things happened.
     await this.#checkpointer.run();
+    await this.#checkpointer.run(true);
     await this.#log.close();
   }
 

@@ -15,16 +15,18 @@ export interface FileHeader {
   readonly transient: boolean;
   /** A segment whose records were not synced one by one: after a power loss its end may be damaged in any way. */
   readonly lazy: boolean;
+  /** A checkpoint that was written at a clean stop, as the last thing. */
+  readonly clean: boolean;
 }
 
 const MAGIC: Readonly<Record<FileKind, string>> = { log: 'LEVERLOG', page: 'LEVERPAG', checkpoint: 'LEVERCHK' };
 const NAME: Readonly<Record<FileKind, string>> = { log: 'a log segment', page: 'a page', checkpoint: 'a checkpoint' };
 const MAGIC_BYTES = 8;
 /** What the kind says, by the kind of file. */
-const FLAG: Readonly<Record<FileKind, number>> = { log: 2, page: 1, checkpoint: 0 };
+const FLAG: Readonly<Record<FileKind, number>> = { log: 2, page: 1, checkpoint: 4 };
 const CRC_AT = 28;
 
-/** @param flagged a page of transient messages, or a lazy segment */
+/** @param flagged a page of transient messages, a lazy segment, or the checkpoint of a clean stop */
 export function encodeFileHeader(kind: FileKind, number: number, flagged = false): Buffer {
   const header = Buffer.alloc(FILE_HEADER_BYTES);
   header.write(MAGIC[kind], 'latin1');
@@ -51,7 +53,7 @@ export function decodeFileHeader(buffer: Buffer, kind: FileKind): FileHeader {
   }
   const flags = buffer.readUInt16LE(10);
   if (flags !== 0 && flags !== FLAG[kind]) throw new FormatError(`unknown kind ${flags} in the file header`, 10);
-  return { number: readU64(buffer, 16), version, transient: flags === 1, lazy: flags === 2 };
+  return { number: readU64(buffer, 16), version, transient: flags === 1, lazy: flags === 2, clean: flags === 4 };
 }
 
 function checkMagic(magic: string, kind: FileKind): void {

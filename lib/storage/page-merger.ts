@@ -106,7 +106,12 @@ async function copyRange(range: PageRange, writer: PageWriter, reader: PageReade
   const end = range.offset + range.bytes;
   return writer.addEncodedRun(range.queue.id, positions, transient, async (builder, addBlock) => {
     for (let offset = range.offset; offset < end; ) {
-      const buffer = await reader.blocks(page, offset, end);
+      const buffer = await reader.blocks(page, offset, end).catch((error: unknown) => {
+        // What ended meanwhile may have gone with its page, and is not wanted any more.
+        if (page.ranges.has(range)) throw error;
+        return null;
+      });
+      if (buffer === null) return;
       offset += reader.decode(page, offset, buffer, copierOf(buffer, range, builder, positions, transient));
       if (builder.bytes >= BLOCK_BYTES) await addBlock();
     }

@@ -35,6 +35,8 @@ export interface Recovered {
   readonly pages: Page[];
   /** Of the last record. */
   readonly sequence: number;
+  /** The broker before had stopped in order, so everything is known that happened. */
+  readonly wasClean: boolean;
   readonly nextQueueId: number;
   readonly nextPage: number;
 }
@@ -42,6 +44,7 @@ export interface Recovered {
 const NO_CHECKPOINT: CheckpointState = {
   firstSegment: 1,
   sequence: 0,
+  isClean: true,
   nextQueueId: 1,
   nextPage: 1,
   vhosts: [],
@@ -80,7 +83,8 @@ export class Recovery {
     for (const id of topology.queues.keys()) nextQueueId = Math.max(nextQueueId, id + 1);
     const numbers = await this.#pageNumbers();
     const nextPage = Math.max(checkpoint.nextPage, ...numbers.map((number) => number + 1));
-    return { topology, replay, segments, pages, sequence, nextQueueId, nextPage };
+    const wasClean = checkpoint.isClean && sequence === checkpoint.sequence;
+    return { topology, replay, segments, pages, sequence, wasClean, nextQueueId, nextPage };
   }
 
   async #readCheckpoint(): Promise<CheckpointState> {
@@ -179,7 +183,12 @@ export class Recovery {
           `it ends with record ${last}, but the next segment goes on after ${expectedEnd}`,
         );
       }
-      if (records.length > 0) expectedEnd = records[0].sequence - 1;
+      if (records.length > 0) {
+        expectedEnd = records[0].sequence - 1;
+      } else if (segments.length > 0 && segments[0].isLazy === read.lazy) {
+        // Only another sync mode makes the log go on in a new segment when nothing is in the old one.
+        throw damaged(directory, path, read.end, 'it holds no record, though the log goes on in the next segment');
+      }
       sequence ??= last;
       const segment = new Segment(number, path, null, read.end);
       segment.isLazy = read.lazy;

@@ -12,6 +12,7 @@ import { RouteTable } from './route-table.ts';
 export interface StoreOfQueues {
   append(entry: LogEntry, bytes: number): void;
   touch(queue: DiskQueue): void;
+  changed(): void;
   queueDeleted(queue: DiskQueue): void;
   rangeEnded(range: PageRange): void;
   read(range: PageRange): Promise<RangeRead | null>;
@@ -35,6 +36,10 @@ export class StoreContext implements DiskQueueContext {
 
   touch(queue: DiskQueue): void {
     this.store?.touch(queue);
+  }
+
+  changed(): void {
+    this.store?.changed();
   }
 
   deleted(queue: DiskQueue): void {

@@ -63,7 +63,7 @@ export class WriteAheadLog implements TurnTask {
   readonly #syncTimer: Timer | null;
   #syncing = false;
 
-  /** Moves with everything that is handed over; see `Durability`. */
+  /** Moves with everything that is to become durable; see `Durability`. Queues move it for what they only note. */
   sequence = 0;
 
   constructor(options: LogOptions) {
@@ -95,7 +95,6 @@ export class WriteAheadLog implements TurnTask {
 
   /** A queue has something to write that nobody waits for. */
   touch(queue: DiskQueue): void {
-    this.sequence++;
     this.#dirtyQueues.push(queue);
     this.#lazy ??= this.#options.clock.after(LAZY_MS, () => {
       this.#lazy = null;

@@ -8,6 +8,9 @@ import { Experiment, type ExperimentOptions } from './experiment.ts';
 import type { FindingKind } from './findings.ts';
 import type { KillPlan } from './kill-plan.ts';
 
+// A machine that is busy with other tests takes its time to start brokers.
+t.setTimeout(120_000);
+
 const seed = Number(process.env.CRASH_SEED ?? Date.now() % 1_000_000);
 const KILLS = 6;
 
@@ -42,18 +45,16 @@ t.test('a broker that forgets is found out', async (t) => {
 
 t.test('a log that lost its end is found out', async (t) => {
   const folder = join(t.testdir({ data: {} }), 'data');
+  // A broker takes what is cut off the newest segment for a record that a crash cut short, and starts without a word.
   const cut = (): void => {
-    for (const name of readdirSync(join(folder, 'log'))) {
-      const path = join(folder, 'log', name);
-      const { size } = statSync(path);
-      if (size > 1000) truncateSync(path, Math.floor(size / 2));
-    }
+    const newest = readdirSync(join(folder, 'log')).sort().at(-1);
+    if (newest === undefined) return;
+    const path = join(folder, 'log', newest);
+    truncateSync(path, Math.floor(statSync(path).size / 2));
   };
-  const kinds = await findingsOf({ folder, plan: IN_FLIGHT, afterDeath: cut });
-  t.ok(
-    ['lost', 'topology', 'half', 'broker', 'resurrected'].some((kind) => kinds.has(kind as FindingKind)),
-    [...kinds].join(),
-  );
+  const kinds = await findingsOf({ folder, plan: IN_FLIGHT, afterDeath: cut, tolerated: ['unmarked'] });
+  // Mostly by what is missing or there again; where the checkpoint is ahead of the log by then, the broker itself refuses to start.
+  t.ok(kinds.size > 0, [...kinds].join());
 });
 
 t.test('a broker that ends by itself is found out', async (t) => {

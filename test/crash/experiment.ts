@@ -61,6 +61,7 @@ export class Experiment {
   #lastOutput = '';
   #plan: KillPlan | undefined;
   #life = 1;
+  #isComparing = false;
 
   constructor(options: ExperimentOptions) {
     this.#options = options;
@@ -205,8 +206,10 @@ export class Experiment {
           });
     const session = new Session(ready.port, model.findings, (moment) => executioner?.notice(moment));
     const watch = new FolderWatch(folder, () => executioner?.notice('file'));
-    // A finding ends the life at once, so that the data folder shows how it came about.
-    model.findings.onFirst = die;
+    // A finding ends the life at once, so that the data folder shows how it came about; but a comparison tells all that it finds.
+    model.findings.onFirst = () => {
+      if (!this.#isComparing) die();
+    };
     void broker.exited.then(() => session.brokerDies());
 
     const dice = diceOf(seed, model.life, 2);
@@ -225,11 +228,16 @@ export class Experiment {
   /** From the start to the death of the broker, or to a moment at which nothing is left to do. */
   async #liveOut(session: Session, plan: KillPlan | undefined, dice: ReturnType<typeof diceOf>): Promise<void> {
     const { model } = this;
-    const compare = (): Promise<void> => verify(session, model, this.#factory, this.#verifier, dice);
+    const compare = async (): Promise<void> => {
+      this.#isComparing = true;
+      await verify(session, model, this.#factory, this.#verifier, dice).finally(() => {
+        this.#isComparing = false;
+      });
+    };
     await checkTopology(session, model, this.#sharedDeclared);
     this.#sharedDeclared = true;
     if (plan === undefined || plan.moment === 'drain' || dice.once(3)) await compare();
-    if (plan === undefined) return;
+    if (plan === undefined || !this.#isGood) return;
     session.notice('started');
     const seeds = this.#actors.map((_, index) => mixSeeds(this.#options.seed, model.life, 3, index));
     const actors = this.#actors.map((actor, index) => session.attempt(actor.name, actor.run(session, seeds[index])));

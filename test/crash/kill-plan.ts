@@ -21,7 +21,7 @@ export interface KillPlan {
 export function drawPlan(dice: Dice, brief: boolean): KillPlan {
   const ways = ['kill', 'kill', 'kill', 'kill', 'kill', 'kill', 'kill', 'stop', 'rest', 'graceful'] as const;
   const how = dice.pick(ways);
-  return { ...drawMoment(dice, brief), how, stopMs: dice.roll(200), latestMs: brief ? 1500 : 5000 };
+  return { ...drawMoment(dice, brief), how, stopMs: dice.roll(200), latestMs: brief ? 1000 : 5000 };
 }
 
 function drawMoment(dice: Dice, brief: boolean): Pick<KillPlan, 'moment' | 'nth' | 'delayMs'> {
@@ -47,7 +47,7 @@ function drawMoment(dice: Dice, brief: boolean): Pick<KillPlan, 'moment' | 'nth'
       return { moment: 'drain', nth: 1, delayMs: dice.roll(100) };
     case 10:
       // Long enough for backlogs that don't fit in memory.
-      return { moment: 'started', nth: 1, delayMs: brief ? between(dice, 300, 900) : between(dice, 500, 4000) };
+      return { moment: 'started', nth: 1, delayMs: brief ? between(dice, 300, 800) : between(dice, 500, 4000) };
     default:
       return { moment: 'started', nth: 1, delayMs: between(dice, 5, 500) };
   }

@@ -10,7 +10,8 @@ import type { Figures, FindingKind, Findings } from './findings.ts';
 const UNCONFIRMED = 1;
 const ACKNOWLEDGED = 2;
 const TRANSIENT = 4;
-const PURGED = 8;
+/** Purged, or deleted with its queue. */
+const REMOVED = 8;
 /** The commit that publishes it is in doubt. */
 const COMMIT = 16;
 /** The commit that acknowledges it is in doubt. */
@@ -110,7 +111,7 @@ export class QueueLedger {
       confirmed: false,
       place: 'queue',
       holder: 'nobody',
-      doubts: this.#purgesUnderway > 0 ? PURGED : 0,
+      doubts: this.#purgesUnderway > 0 ? REMOVED : 0,
       seen: false,
       publishedAt: ++this.#world.clock,
       knownAt: Number.POSITIVE_INFINITY,
@@ -197,7 +198,7 @@ export class QueueLedger {
   purgeSent(): void {
     this.#purgesUnderway++;
     for (const entry of this.#entries.values()) {
-      if (entry.place === 'queue' || !this.exclusive) entry.doubts |= PURGED;
+      if (entry.place === 'queue' || !this.exclusive) entry.doubts |= REMOVED;
     }
   }
 
@@ -206,8 +207,14 @@ export class QueueLedger {
     this.#purgesUnderway--;
     if (!this.exclusive) return;
     for (const entry of [...this.#entries.values()]) {
-      if (entry.place === 'queue' && (entry.doubts & PURGED) !== 0) this.forget(entry, 'it was purged');
+      if (entry.place === 'queue' && (entry.doubts & REMOVED) !== 0) this.forget(entry, 'it was purged');
     }
+  }
+
+  /** Whatever a crash makes of the deletion, only what was safe before it was asked for must be there with the queue. */
+  deleteSent(): void {
+    this.existence = 'maybe';
+    for (const entry of this.#entries.values()) if (!entry.confirmed) entry.doubts |= REMOVED;
   }
 
   deleted(): void {
@@ -289,7 +296,7 @@ export class QueueLedger {
       entry.ackCommit = null;
     }
     // What a client gets while a purge is on its way may have been delivered before it, and come back before it.
-    entry.doubts &= this.#purgesUnderway > 0 ? PURGED : 0;
+    entry.doubts &= this.#purgesUnderway > 0 ? REMOVED : 0;
     // Another process of the broker knows it from the disk only, so there it is.
     if (entry.born !== this.#world.life) entry.confirmed = true;
   }

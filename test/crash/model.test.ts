@@ -223,6 +223,21 @@ t.test('what was purged or deleted', async (t) => {
     h.crash();
     h.drain([id], 0, 'own');
   });
+  for (const when of ['before', 'after'] as const) {
+    check(
+      t,
+      `by a deletion that did not take place, confirmed ${when} it was sent`,
+      when === 'before' ? ['lost'] : [],
+      (h) => {
+        const id = h.publish('p', ['own']);
+        if (when === 'before') h.confirm(id);
+        h.model.queue('own').deleteSent();
+        h.confirm(id);
+        h.crash();
+        h.drain([], 0, 'own');
+      },
+    );
+  }
   check(t, 'without what a client had', ['lost'], (h) => {
     h.deliver(h.confirmed('p', ['own']), false, 'own');
     h.model.queue('own').purgeSent();

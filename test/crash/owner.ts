@@ -85,7 +85,7 @@ export class Owner implements Actor {
         ledger.checkCount(messageCount, 'a passive declaration');
       },
       delete: async (ledger) => {
-        ledger.existence = 'maybe';
+        ledger.deleteSent();
         await session.call(channel.deleteQueue(ledger.name));
         this.#unbound(ledger);
         ledger.deleted();

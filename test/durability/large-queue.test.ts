@@ -196,7 +196,7 @@ afterEachEnding(
     const messages = await inbox.take(expected.length);
     sameNumbers(t, messages.map(numberOf), expected);
     t.ok(
-      messages.every((message) => message.fields.redelivered === numberOf(message) < 6000),
+      messages.every(({ fields }, i) => fields.redelivered === (broker.ending === 'crash' || expected[i] < 6000)),
       'redelivered is right',
     );
   },

@@ -34,6 +34,11 @@ async function drainMarked(channel: Channel, queue: string): Promise<string> {
   }
 }
 
+/** What is marked after a restart: after a crash everything, since nobody knows what was delivered last. */
+function marks(broker: DurableBroker, afterClose: string): string {
+  return broker.ending === 'close' ? afterClose : afterClose.replace(/\d+\b/g, '$&r');
+}
+
 afterEachEnding('what was delivered and not acknowledged is redelivered', async (t, broker) => {
   const { channel, queue } = await numbered(broker, 5);
   await channel.prefetch(3);
@@ -42,7 +47,7 @@ afterEachEnding('what was delivered and not acknowledged is redelivered', async 
   await flush(channel);
   const { channel: later } = await broker.restart();
   t.equal(await readyCount(later, queue), 5);
-  t.equal(await drainMarked(later, queue), '1r 2r 3r 4 5');
+  t.equal(await drainMarked(later, queue), marks(broker, '1r 2r 3r 4 5'));
 });
 
 afterEachEnding('what came with basic.get as well', async (t, broker) => {
@@ -50,7 +55,7 @@ afterEachEnding('what came with basic.get as well', async (t, broker) => {
   await getMany(channel, queue, 2);
   await flush(channel);
   const { channel: later } = await broker.restart();
-  t.equal(await drainMarked(later, queue), '1r 2r 3');
+  t.equal(await drainMarked(later, queue), marks(broker, '1r 2r 3'));
 });
 
 afterEachEnding('what was acknowledged, one by one or many at once, is gone', async (t, broker) => {
@@ -61,7 +66,7 @@ afterEachEnding('what was acknowledged, one by one or many at once, is gone', as
   channel.ack(messages[6]);
   await flush(channel);
   const { channel: later } = await broker.restart();
-  t.equal(await drainMarked(later, queue), '5r 6r 8r 9 10');
+  t.equal(await drainMarked(later, queue), marks(broker, '5r 6r 8r 9 10'));
 });
 
 afterEachEnding('what no acknowledgement was asked for is gone', async (t, broker) => {
@@ -82,7 +87,7 @@ afterEachEnding('what was refused for good is gone', async (t, broker) => {
   channel.nack(messages[2], true, false);
   await flush(channel);
   const { channel: later } = await broker.restart();
-  t.equal(await drainMarked(later, queue), '4r 5');
+  t.equal(await drainMarked(later, queue), marks(broker, '4r 5'));
 });
 
 afterEachEnding('what was given back keeps its place', async (t, broker) => {
@@ -92,7 +97,7 @@ afterEachEnding('what was given back keeps its place', async (t, broker) => {
   channel.ack(messages[0]);
   await flush(channel);
   const { channel: later } = await broker.restart();
-  t.equal(await drainMarked(later, queue), '2r 3r 4 5');
+  t.equal(await drainMarked(later, queue), marks(broker, '2r 3r 4 5'));
 });
 
 afterEachEnding('what goes straight to a consumer is kept until it is acknowledged', async (t, broker) => {
@@ -105,7 +110,7 @@ afterEachEnding('what goes straight to a consumer is kept until it is acknowledg
   channel.ack(messages[2]);
   await flush(channel);
   const { channel: later } = await broker.restart();
-  t.equal(await drainMarked(later, queue), '2r 4r');
+  t.equal(await drainMarked(later, queue), marks(broker, '2r 4r'));
 });
 
 afterEachEnding('redelivered stays so over several restarts, and what is new is not', async (t, broker) => {
@@ -117,7 +122,7 @@ afterEachEnding('redelivered stays so over several restarts, and what is new is 
   client = await broker.restart();
   await publishNumbers(client, queue, 3, 3);
   client = await broker.restart();
-  t.equal(await drainMarked(client.channel, queue), '1r 2 3');
+  t.equal(await drainMarked(client.channel, queue), marks(broker, '1r 2 3'));
 });
 
 afterEachEnding('an empty queue goes on with its places', async (t, broker) => {
@@ -129,7 +134,7 @@ afterEachEnding('an empty queue goes on with its places', async (t, broker) => {
   t.equal(await readyCount(client.channel, queue), 0);
   await publishNumbers(client, queue, 4, 5);
   client = await broker.restart();
-  t.equal(await drainMarked(client.channel, queue), '4 5');
+  t.equal(await drainMarked(client.channel, queue), marks(broker, '4 5'));
 });
 
 afterEachEnding('a purged queue stays empty, but for what was with consumers', async (t, broker) => {
@@ -140,5 +145,5 @@ afterEachEnding('a purged queue stays empty, but for what was with consumers', a
   await publishNumbers(client, queue, 6, 6);
   await flush(channel);
   const { channel: later } = await broker.restart();
-  t.equal(await drainMarked(later, queue), '1r 6');
+  t.equal(await drainMarked(later, queue), marks(broker, '1r 6'));
 });

@@ -94,7 +94,7 @@ function copyFolder(from: string, to: string): void {
 
 export class DurableBroker {
   readonly #t: Test;
-  readonly #ending: Ending;
+  readonly ending: Ending;
   readonly #options: BrokerOptions;
   readonly #root: string;
   #life = 1;
@@ -102,7 +102,7 @@ export class DurableBroker {
 
   private constructor(t: Test, ending: Ending, options: BrokerOptions) {
     this.#t = t;
-    this.#ending = ending;
+    this.ending = ending;
     this.#options = options;
     this.#root = temporaryFolder(t, () => this.#broker?.close());
   }
@@ -142,7 +142,7 @@ export class DurableBroker {
 
   async #reopen(meanwhile: (dataDir: string) => void): Promise<void> {
     const { broker, dataDir } = this;
-    if (this.#ending === 'crash') {
+    if (this.ending === 'crash') {
       this.#life++;
       copyFolder(dataDir, this.dataDir);
     }

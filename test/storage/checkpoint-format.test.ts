@@ -35,6 +35,7 @@ const FILE = Buffer.concat([HEADER, RECORD_HEADER, PAYLOAD]);
 
 const STATE: CheckpointState = {
   firstSegment: 3,
+  isClean: false,
   sequence: 1000,
   nextQueueId: 6,
   nextPage: 10,
@@ -85,6 +86,7 @@ const STATE: CheckpointState = {
 
 const EMPTY: CheckpointState = {
   firstSegment: 1,
+  isClean: false,
   sequence: 0,
   nextQueueId: 1,
   nextPage: 1,
@@ -144,6 +146,7 @@ const page: fc.Arbitrary<CheckpointPage> = fc.record(
 const state: fc.Arbitrary<CheckpointState> = fc.record(
   {
     firstSegment: safeInteger,
+    isClean: fc.boolean(),
     sequence: safeInteger,
     nextQueueId: safeInteger,
     nextPage: safeInteger,

@@ -112,6 +112,7 @@ export const PAGE = pageOf(5, PAGE_RUNS);
 const QUEUE = { vhost: '/', autoDelete: false, arguments: emptyFieldTable, deliveryCounts: [] };
 export const CHECKPOINT: CheckpointState = {
   firstSegment: 2,
+  isClean: false,
   sequence: 11,
   nextQueueId: 3,
   nextPage: 6,
