@@ -47,7 +47,11 @@ const LAYERS: readonly Layer[] = [
     files: /^lib\/(server|broker-admin|data-folder|index|clock)\.ts$/,
     mayImport: [/^(codec|exchanges|lib)\//],
   },
-  { name: 'bin', files: /^bin\//, mayImport: [/^lib\/(index|log|config(-[\w-]+)?|storage\/(inspect-command|storage-error))\.ts$/] },
+  {
+    name: 'bin',
+    files: /^bin\//,
+    mayImport: [/^lib\/(index|log|config(-[\w-]+)?|storage\/(inspect-command|storage-error))\.ts$/],
+  },
   { name: 'test', files: /^test\//, mayImport: [/./] },
 ];
 

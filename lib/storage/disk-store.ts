@@ -59,6 +59,8 @@ export class DiskStore implements MessageStore {
   /** Resolves when the store has failed. */
   readonly #failure: Promise<void>;
   #tellFailure: () => void = () => undefined;
+  /** From here on only the last checkpoint is made. */
+  #isClosing = false;
   #closed = false;
   #topology: () => TopologySnapshot = () => ({ vhosts: [], users: [], exchanges: [], bindings: [] });
 
@@ -311,6 +313,7 @@ export class DiskStore implements MessageStore {
 
   /** Writes what is left, and a checkpoint, so that the next start has nothing to repair; then gives up the folder. */
   async close(): Promise<void> {
+    this.#isClosing = true;
     this.#cleanup?.cancel();
     try {
       // Whatever waits for a log that has failed waits for ever.
@@ -329,8 +332,8 @@ export class DiskStore implements MessageStore {
     await this.#pager.close();
     // A folder that was only looked at is left as it was.
     if (!this.#hasStarted || this.#hasFailed) return;
-    // One may have been on its way when the last things happened.
-    await this.#checkpointer.run();
+    // One may be on its way, and know nothing of what happened last.
+    while (this.#checkpointer.isBusy) await this.#checkpointer.run();
     await this.#checkpointer.run(true);
     await this.#log.close();
   }
@@ -342,7 +345,7 @@ export class DiskStore implements MessageStore {
 
   /** Frees what can be freed, when it is worth it. */
   #maintain(): void {
-    if (!this.#hasStarted || this.#hasFailed || this.#closed) return;
+    if (!this.#hasStarted || this.#hasFailed || this.#isClosing) return;
     const { segmentBytes } = this.#options;
     const { segments } = this.#files;
     const needed = firstNeeded(this.#files);
@@ -366,7 +369,7 @@ export class DiskStore implements MessageStore {
   }
 
   #checkpoint(): void {
-    if (this.#checkpointer.isBusy || this.#closed || this.#hasFailed) return;
+    if (this.#checkpointer.isBusy || this.#isClosing || this.#hasFailed) return;
     this.#checkpointer.run().then(
       () => this.#merge(),
       (error) => this.fail(error),
@@ -374,7 +377,7 @@ export class DiskStore implements MessageStore {
   }
 
   #merge(): void {
-    if (this.#closed || this.#hasFailed || this.#pager.isBusy) return;
+    if (this.#isClosing || this.#hasFailed || this.#pager.isBusy) return;
     const sparse = pagesToMerge(this.#pages.pages, this.#options.segmentBytes);
     if (sparse.length === 0) {
       this.#maintain();

@@ -40,6 +40,8 @@ export interface LogLine {
 class HarnessRoom implements DiskRoom {
   readonly #clock: StoreClock;
   isClosing = false;
+  /** Hears of each write that found no room. */
+  onFull: (count: number) => void = () => undefined;
   /** Writes that found no room, and of those the ones that did later. */
   fullCount = 0;
   recoveredCount = 0;
@@ -51,6 +53,7 @@ class HarnessRoom implements DiskRoom {
   full(error: Error): Promise<void> {
     if (this.isClosing) return Promise.reject(error);
     this.fullCount++;
+    this.onFull(this.fullCount);
     return new Promise((resolve) => this.#clock.after(RETRY_MS, resolve));
   }
 
@@ -106,7 +109,9 @@ export class StoreLife {
   }
 
   get warnings(): string[] {
-    return this.log.filter(({ level }) => level !== 'info').map(({ text, fields }) => `${text} ${JSON.stringify(fields)}`);
+    return this.log
+      .filter(({ level }) => level !== 'info')
+      .map(({ text, fields }) => `${text} ${JSON.stringify(fields)}`);
   }
 
   /** All queues, with the names of their virtual hosts. */
@@ -136,10 +141,14 @@ export class StoreLife {
     this.clock.advance(1);
   }
 
-  /** Lets turns go by until something is so. Returns at once when the process is dead. */
+  get hasFailed(): boolean {
+    return this.failures.length > 0;
+  }
+
+  /** Lets turns go by until something is so. Returns at once when the process is dead, or the store has failed. */
   async until(isSo: () => boolean, what: string): Promise<void> {
     for (let turn = 0; !isSo(); turn++) {
-      if (this.isDead) return;
+      if (this.isDead || this.hasFailed) return;
       if (turn > PATIENCE_TURNS) throw new Error(`waited for this in vain: ${what}`);
       await this.turn();
     }
@@ -158,7 +167,10 @@ export class StoreLife {
         isOver = true;
       },
     );
-    await this.until(() => isOver, what);
+    for (let turn = 0; !isOver && !this.isDead; turn++) {
+      if (turn > PATIENCE_TURNS) throw new Error(`waited for this in vain: ${what}`);
+      await this.turn();
+    }
     // Only the callback sets it, which the compiler does not follow.
     const { error } = (failure ?? {}) as { error?: unknown };
     if (error !== undefined) throw error;
@@ -228,14 +240,18 @@ export class StoreLife {
     }
     for (const { entry, recovered } of store.recoveredQueues()) {
       const { vhost, name, autoDelete, arguments: args } = entry;
-      virtualHosts.get(vhost)?.restoreQueue({ name, durable: true, autoDelete, owner: null, arguments: args }, recovered);
+      virtualHosts
+        .get(vhost)
+        ?.restoreQueue({ name, durable: true, autoDelete, owner: null, arguments: args }, recovered);
     }
     for (const { vhost, ...binding } of topology.bindings.values()) virtualHosts.get(vhost)?.restoreBinding(binding);
     for (const name of virtualHosts.keys()) if (!topology.vhosts.has(name)) store.virtualHostCreated(name);
     store.start(() => ({
       vhosts: virtualHosts.keys(),
       users: topology.users.values(),
-      exchanges: [...virtualHosts].flatMap(([vhost, host]) => [...host.durableExchanges()].map((e) => ({ vhost, ...e }))),
+      exchanges: [...virtualHosts].flatMap(([vhost, host]) =>
+        [...host.durableExchanges()].map((e) => ({ vhost, ...e })),
+      ),
       bindings: [...virtualHosts].flatMap(([vhost, host]) => [...host.durableBindings()].map((b) => ({ vhost, ...b }))),
     }));
   }

@@ -71,23 +71,23 @@ export class ModelQueue {
     return copy;
   }
 
-  /** After a restart. */
-  survivor(): ModelQueue {
+  /** After a restart. After a crash everything counts as delivered. */
+  survivor(hasCrashed: boolean): ModelQueue {
     const copy = this.clone();
+    if (hasCrashed) copy.deliveredTo = copy.nextOrder;
     copy.messages = copy.messages.filter(({ content }) => content.persistent);
     for (const message of copy.messages) message.isUnacknowledged = false;
     return copy;
   }
 
   /** What somebody finds who takes everything out after a restart. */
-  describe(): string {
+  describe(hasCrashed: boolean): string {
     const messages = this.messages.filter(({ content }) => content.persistent);
-    return describeQueue(
-      this.virtualHost,
-      this.name,
-      this.key,
-      messages.map((message) => describeMessage(message.content.id, this.isRedelivered(message), message.returns)),
-    );
+    const described = messages.map((message) => {
+      const isRedelivered = hasCrashed || this.isRedelivered(message);
+      return describeMessage(message.content.id, isRedelivered, message.returns);
+    });
+    return describeQueue(this.virtualHost, this.name, this.key, described);
   }
 }
 
@@ -117,17 +117,18 @@ export class ModelState {
     return copy;
   }
 
-  survivor(): ModelState {
+  survivor(hasCrashed: boolean): ModelState {
     const copy = new ModelState();
-    for (const [key, queue] of this.queues) if (queue.survives) copy.queues.set(key, queue.survivor());
+    for (const [key, queue] of this.queues) if (queue.survives) copy.queues.set(key, queue.survivor(hasCrashed));
     copy.topology = this.topology;
     return copy;
   }
 
   /** One line for each queue that survives a restart, and those of the topology. */
-  describe(): string[] {
+  describe(hasCrashed: boolean): string[] {
     const queues = [...this.queues.values()].filter(({ survives }) => survives);
-    return [...queues.map((queue) => queue.describe()), ...this.topology.split('\n').filter((line) => line !== '')].sort();
+    const topology = this.topology.split('\n').filter((line) => line !== '');
+    return [...queues.map((queue) => queue.describe(hasCrashed)), ...topology].sort();
   }
 }
 
@@ -144,8 +145,16 @@ interface Promised {
   readonly id: number;
 }
 
+/**
+ * How a life ended: in good order; by a crash; or by one that may take what was promised, though nothing out of the middle, since
+ * syncs come late.
+ */
+export type End = 'stop' | 'crash' | 'lossy crash';
+
 export class StoreModel {
   readonly #base: ModelState;
+  /** The life before ended in good order. */
+  readonly #wasClean: boolean;
   readonly live: ModelState;
   readonly #operations: Operation[] = [];
   #section = 0;
@@ -153,9 +162,12 @@ export class StoreModel {
   #promised: Promised[] = [];
   /** So many operations are durable for sure. */
   durable = 0;
+  /** The stop in good order has begun. */
+  isEnding = false;
 
-  constructor(base = new ModelState()) {
+  constructor(base = new ModelState(), wasClean = true) {
     this.#base = base;
+    this.#wasClean = wasClean;
     this.live = base.clone();
   }
 
@@ -196,41 +208,50 @@ export class StoreModel {
 
   /**
    * Finds out after how many operations things stood as they were found, and what the store knows from then on.
-   * @param isLossy a power loss may take what was promised, though nothing out of the middle
    * @throws {Error} that shows the difference when it was never so
    */
-  match(found: readonly string[], isLossy = false): StoreModel {
-    const least = isLossy ? 0 : this.#least();
+  match(found: readonly string[], end: End): StoreModel {
+    const least = end === 'lossy crash' ? 0 : end === 'stop' ? this.length : this.#least();
     const text = found.join('\n');
     const state = this.#base.clone();
     const candidates: string[][] = [];
-    let matched: ModelState | null = null;
+    let matched: StoreModel | null = null;
     for (let at = 0; at <= this.#operations.length; at++) {
-      // The last one counts: what is the same can't be told apart, and it knows most.
-      if (at >= least && this.#isCut(at)) {
-        const lines = state.describe();
+      for (const hasCrashed of at >= least && this.#isCut(at) ? this.#marks(at, end) : []) {
+        const lines = state.describe(hasCrashed);
         candidates.push(lines);
-        if (lines.join('\n') === text) matched = state.survivor();
+        // The last one counts: what is the same can't be told apart, and it knows most.
+        if (lines.join('\n') === text) matched = new StoreModel(state.survivor(hasCrashed), !hasCrashed);
       }
       if (at < this.#operations.length) this.#operations[at].apply(state);
     }
-    if (matched !== null) return new StoreModel(matched);
+    if (matched !== null) return matched;
     throw new Error(explain(found, candidates));
   }
 
   /** The model of what goes on from here after a stop in good order. */
   survivor(): StoreModel {
-    return new StoreModel(this.live.survivor());
+    return new StoreModel(this.live.survivor(false));
+  }
+
+  /** Whether all messages may be marked as after a crash; both, where a crash may look like a stop in good order. */
+  #marks(at: number, end: End): boolean[] {
+    if (end === 'stop') return [false];
+    return (at === 0 && this.#wasClean) || this.isEnding ? [true, false] : [true];
+  }
+
+  /** Whether some queue must keep a message. */
+  isWanted(id: number): boolean {
+    for (const { survives, messages } of this.live.queues.values()) {
+      if (survives && messages.some(({ content }) => content.id === id && content.persistent)) return true;
+    }
+    return false;
   }
 
   /** Only as much as was answered is sure, and what was confirmed and is still wanted. */
   #least(): number {
-    const wanted = new Set<number>();
-    for (const { survives, messages } of this.live.queues.values()) {
-      for (const { content } of messages) if (survives && content.persistent) wanted.add(content.id);
-    }
     let least = this.durable;
-    for (const { through, id } of this.#promised) if (wanted.has(id)) least = Math.max(least, through);
+    for (const { through, id } of this.#promised) if (through > least && this.isWanted(id)) least = through;
     return least;
   }
 
@@ -248,6 +269,6 @@ function explain(found: readonly string[], candidates: readonly (readonly string
   });
   differences.sort((a, b) => a.missing.length + a.extra.length - b.missing.length - b.extra.length);
   const [{ missing, extra }] = differences;
-  const list = (lines: readonly string[]): string => lines.map((line) => `\n    ${line}`).join('');
+  const list = (lines: readonly string[]): string => lines.map((line) => `\n    ${line.slice(0, 400)}`).join('');
   return `what is there was never so (${candidates.length} moments).\n  nearest should have:${list(missing)}\n  but it has:${list(extra)}`;
 }

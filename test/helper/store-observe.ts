@@ -51,7 +51,6 @@ export async function takeAll(life: StoreLife, history: StoreHistory): Promise<T
   const topology = life.describeTopology().split('\n');
   lines.push(...topology.filter((line) => line !== ''));
   if (life.defects.length > 0) throw life.defects[0];
-  if (life.failures.length > 0) throw new Error('the store failed', { cause: life.failures[0] });
   return { lines: lines.sort(), deliveries };
 }
 
@@ -59,5 +58,6 @@ async function take(life: StoreLife, queue: Queue): Promise<Delivery | null> {
   const answers: (Delivery | null)[] = [];
   queue.get(false, (found) => answers.push(found));
   await life.until(() => answers.length > 0, `an answer to get on ${queue.name}`);
+  if (life.hasFailed) throw new Error('the store failed', { cause: life.failures[0] });
   return answers[0] ?? null;
 }

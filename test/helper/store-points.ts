@@ -1,5 +1,17 @@
 // Goes through the calls of a run and crashes at each of them; and goes from crash to crash at random, for whoever has more time.
-import { afterCrash, afterClose, crashRecovery, type Ending, live, liveOn, outcomesOf, type Scene, sceneOf } from './store-crash.ts';
+import {
+  afterClose,
+  afterCrash,
+  checkDrained,
+  crashRecovery,
+  type Ending,
+  live,
+  liveOn,
+  outcomesOf,
+  type Scene,
+  sceneOf,
+} from './store-crash.ts';
+import { observe } from './store-observe.ts';
 import { Dice, type Profile, profileOf } from './store-workload.ts';
 
 export interface PointOptions {
@@ -33,12 +45,19 @@ export async function crashPoints(options: PointOptions, counts: PointCounts): P
   }
 }
 
-async function crashPoint(seed: number, profile: Profile, steps: number, call: number, counts: PointCounts): Promise<void> {
+async function crashPoint(
+  seed: number,
+  profile: Profile,
+  steps: number,
+  call: number,
+  counts: PointCounts,
+): Promise<void> {
   let name = 'the run itself';
   try {
     const ending = await live(sceneOf(seed, profile), { steps, call });
     if (ending.crashedAt === null) return;
     counts.points++;
+    const crashesRecovery = call % 3 === 0;
     const dice = new Dice(seed * 1000 + call);
     const outcomes = outcomesOf(ending, 12);
     const chosen = dice.pick(outcomes);
@@ -48,12 +67,38 @@ async function crashPoint(seed: number, profile: Profile, steps: number, call: n
       const scene = await afterCrash(ending, outcome);
       if (outcome !== chosen) continue;
       name = `${outcome.name}, then a crash in the recovery`;
-      counts.recoveryCrashes += await crashRecovery(ending, outcome, scene.model);
+      if (crashesRecovery) counts.recoveryCrashes += await crashRecovery(ending, outcome, scene.model);
       name = `${outcome.name}, and on`;
       await afterClose(await live({ ...scene, seed: seed + call }, { steps: 12 }));
     }
   } catch (error) {
     throw new Error(`--seed ${seed} --steps ${steps} --call ${call} (${name})`, { cause: error });
+  }
+}
+
+/** Tears what was written last at every byte, whenever it is about to be synced; returns at how many bytes, by kind of file. */
+export async function tearEverywhere(seed: number, steps: number, profile: Profile): Promise<Map<string, number>> {
+  const offsets = new Map<string, number>();
+  for (let call = 1; ; call++) {
+    const ending = await live(sceneOf(seed, profile), { steps, call });
+    const { crashedAt, isTearable, disk, history, model } = ending;
+    if (crashedAt === null) return offsets;
+    if (crashedAt.kind !== 'dataSync' || !isTearable) continue;
+    const kind = /checkpoint|log|page/.exec(crashedAt.path)?.[0] ?? 'other';
+    const { lastWriteLength } = disk;
+    // The first of each kind, and then and when, are enough of what is large.
+    if (lastWriteLength > 400 && (offsets.get(kind) ?? 0) > 4000) continue;
+    for (let at = 0; at <= lastWriteLength; at++) {
+      try {
+        const { lines } = await observe(disk.crash({ tearLastWriteAt: at }), profile, history);
+        model.match(lines, 'crash');
+      } catch (error) {
+        throw new Error(`--seed ${seed} --steps ${steps} --call ${call}: ${crashedAt.path} torn at ${at}`, {
+          cause: error,
+        });
+      }
+    }
+    offsets.set(kind, (offsets.get(kind) ?? 0) + lastWriteLength + 1);
   }
 }
 
@@ -69,7 +114,9 @@ export async function lives(seed: number, generations: number, profile: Profile)
     const onlyProcess = end === 1 || end === 2;
     let name = `life ${generation} of ${steps} steps, ${onlyProcess ? 'killed' : 'crash'} at call ${call}`;
     try {
-      const begin = { ...scene, seed: seed * 100 + generation };
+      // A broker that is started with another mode goes on with the same folder.
+      const fsync = profile.fsync === 'always' ? 'always' : dice.pick(['always', 'interval', 'never'] as const);
+      const begin = { ...scene, seed: seed * 100 + generation, profile: { ...profile, fsync } };
       const ending: Ending = await (wasKilled ? liveOn : live)(begin, { steps, call, onlyProcess });
       wasKilled = onlyProcess && ending.crashedAt !== null;
       if (wasKilled) {
@@ -84,5 +131,11 @@ export async function lives(seed: number, generations: number, profile: Profile)
     } catch (error) {
       throw new Error(`--seed ${seed} (${name})`, { cause: error });
     }
+  }
+  try {
+    if (wasKilled) return;
+    await checkDrained(scene);
+  } catch (error) {
+    throw new Error(`--seed ${seed} (drained)`, { cause: error });
   }
 }

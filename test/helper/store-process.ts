@@ -10,7 +10,7 @@ export class ProcessDisk implements FileSystem {
   readonly #unsynced = new Map<string, number>();
   #lastWritten: string | null = null;
   #unlock: (() => Promise<void>) | null = null;
-  #underWay = 0;
+  readonly #underWay = new Set<Promise<unknown>>();
   #sequence = 0;
   isDead = false;
   /** Opens that fail from now on, and how. */
@@ -22,7 +22,7 @@ export class ProcessDisk implements FileSystem {
 
   /** Nothing was asked of the disk that it has not answered. */
   get isIdle(): boolean {
-    return this.#underWay === 0;
+    return this.#underWay.size === 0;
   }
 
   /** The write that ended last was not synced since, as far as anybody was told: a power loss may tear it. */
@@ -41,6 +41,8 @@ export class ProcessDisk implements FileSystem {
     const files = [...this.#open];
     this.#open.clear();
     await Promise.allSettled(files.map((file) => file.close()));
+    // What the kernel has begun it ends before the process is gone, and before anybody else can have the lock.
+    await Promise.allSettled([...this.#underWay]);
     await this.#unlock?.().catch(() => undefined);
   }
 
@@ -106,11 +108,12 @@ export class ProcessDisk implements FileSystem {
   /** Asks the disk, unless the process is dead; no answer reaches a dead one. */
   async #ask<T>(call: () => Promise<T>): Promise<T> {
     if (this.isDead) return never();
-    this.#underWay++;
+    const calling = call();
+    this.#underWay.add(calling);
     try {
-      return await call();
+      return await calling;
     } finally {
-      this.#underWay--;
+      this.#underWay.delete(calling);
       if (this.isDead) await never();
     }
   }

@@ -73,6 +73,8 @@ export class StoreWorld {
   waitingGets = 0;
   /** Publishes that wait for their confirmation. */
   unconfirmed = 0;
+  /** Confirmed after the failure of the store. */
+  readonly #lateConfirms: number[] = [];
   readonly #owner = { ownedQueues: new Set<Queue>() };
 
   private constructor(life: StoreLife, history: StoreHistory, model: StoreModel) {
@@ -140,7 +142,7 @@ export class StoreWorld {
       if (--left > 0) return;
       if (left < 0) this.#problem(`message ${content.id} was confirmed more than once`);
       this.unconfirmed--;
-      if (this.life.failures.length > 0) this.#problem(`message ${content.id} was confirmed after the failure`);
+      if (this.life.hasFailed) this.#lateConfirms.push(content.id);
       this.model.confirmed(through, content.id);
     };
     if (confirm) this.unconfirmed++;
@@ -157,11 +159,11 @@ export class StoreWorld {
   }
 
   deleteQueue(virtualHost: VirtualHost, queue: Queue): void {
-    this.#expect(
-      virtualHost.deleteQueue(queue.name, { ifUnused: false, ifEmpty: false }, this.#owner),
-      this.model.live.queue(keyOf(queue)).ready.length,
-      'messages deleted with a queue',
-    );
+    const key = keyOf(queue);
+    const count = this.model.live.queue(key).ready.length;
+    this.model.note((state) => state.queues.delete(key));
+    const deleted = virtualHost.deleteQueue(queue.name, { ifUnused: false, ifEmpty: false }, this.#owner);
+    this.#expect(deleted, count, 'messages deleted with a queue');
   }
 
   purge(queue: Queue): void {
@@ -251,11 +253,28 @@ export class StoreWorld {
     this.check();
   }
 
+  /** All clients go. */
+  leave(returns: boolean): void {
+    this.act(() => {
+      for (const { consumer, queue } of [...this.consumers]) this.cancel(consumer, queue);
+      if (returns) this.settle(this.unsettled, 'requeue');
+    });
+  }
+
+  /** Stops in good order. */
+  async close(): Promise<void> {
+    this.model.isEnding = true;
+    await this.life.close();
+  }
+
   /** Compares what can be seen without a delivery. @throws {Error} */
   check(): void {
     const { life, model } = this;
     if (life.isDead) return;
     if (life.defects.length > 0) throw life.defects[0];
+    // What nobody keeps, or was consumed, is not the store's any more.
+    const late = this.#lateConfirms.find((id) => model.isWanted(id));
+    if (late !== undefined) throw new Error(`message ${late} was confirmed after the failure`);
     for (const queue of this.queues) {
       const expected = model.live.queue(keyOf(queue));
       const ready = expected.ready.length;
