@@ -24,6 +24,8 @@ export interface DiskQueueContext {
   read(range: PageRange): Promise<RangeRead | null>;
   /** Calls `task` when the current turn is over. */
   soon(task: () => void): void;
+  /** Logs a defect of ours. */
+  defect(error: unknown): void;
   retain(message: Message): void;
   release(message: Message): void;
   /** Nothing lives in a range any more. */
@@ -124,14 +126,14 @@ export class DiskQueue implements QueueStore {
     this.#isLoading = true;
     const epoch = this.#epoch;
     if (range.held !== null) {
-      this.#context.soon(() => this.#takeBack(range, epoch));
+      this.#context.soon(() => this.#guard(() => this.#takeBack(range, epoch)));
       return;
     }
     range.isMerging = false;
     range.isReading = true;
     void this.#context.read(range).then((read) => {
       range.isReading = false;
-      if (read !== null) this.#wasRead(range, read, epoch);
+      if (read !== null) this.#guard(() => this.#wasRead(range, read, epoch));
     });
   }
 
@@ -237,6 +239,15 @@ export class DiskQueue implements QueueStore {
     this.#ranges[index] = replacement;
     if (this.#lastHome === old) this.#lastHome = null;
     this.#refresh();
+  }
+
+  /** What goes wrong where messages are delivered is a defect there: it must not end the process, nor stop the reading. */
+  #guard(task: () => void): void {
+    try {
+      task();
+    } catch (error) {
+      this.#context.defect(error);
+    }
   }
 
   #touch(): void {

@@ -124,7 +124,7 @@ export class DiskStore implements MessageStore {
     await fs.makeDirectory(directory);
     const unlock = await fs.lock(`${directory}/lock`);
     try {
-      const context = new StoreContext(options.memory, clock);
+      const context = new StoreContext(options.memory, clock, options.defect);
       const recovery = new Recovery({
         fs,
         directory,

@@ -20,12 +20,14 @@ export interface StoreOfQueues {
 
 export class StoreContext implements DiskQueueContext {
   readonly routes = new RouteTable();
+  readonly defect: (error: unknown) => void;
   readonly #memory: MemoryAccount;
   readonly #clock: Clock;
   /** Set as soon as there is one; before that nothing is asked but by recovery, which is what would answer. */
   store: StoreOfQueues | null = null;
 
-  constructor(memory: MemoryAccount, clock: Clock) {
+  constructor(memory: MemoryAccount, clock: Clock, defect: (error: unknown) => void) {
+    this.defect = defect;
     this.#memory = memory;
     this.#clock = clock;
   }
