@@ -4,7 +4,7 @@ import type { SimulatedDisk } from './sim-disk.ts';
 import { type Ending, live, type Scene, sceneOf } from './store-crash.ts';
 import { FOLDER } from './store-life.ts';
 import { observe } from './store-observe.ts';
-import type { Profile } from './store-workload.ts';
+import { type Profile, profileOf } from './store-workload.ts';
 
 /** What became of opening a damaged folder. */
 export type Verdict =
@@ -38,20 +38,33 @@ export async function filesOf(disk: SimulatedDisk): Promise<Map<string, Buffer>>
   return files;
 }
 
+/** A folder with some segments, a checkpoint and a page that it names. */
+export async function fullFolder(firstSeed: number): Promise<Ending> {
+  for (let seed = firstSeed; seed < firstSeed + 1000; seed++) {
+    const folder = await folderToDamage(seed, profileOf(seed), 50);
+    const paths = [...(await filesOf(folder.disk.crash({ mode: 'keep' }))).keys()];
+    const isFull = paths.filter((path) => path.endsWith('.log')).length > 2 && paths.includes(`${FOLDER}/checkpoint`);
+    if (isFull && paths.some((path) => path.endsWith('.page'))) return folder;
+  }
+  throw new Error('no seed leaves such a folder');
+}
+
 /**
  * Opens a copy of the folder that `damage` was done to.
+ * @param isEndLost the end of the log may be gone without a trace: it is as if it had never been written
  * @throws {Error} when something is missing and nobody said so, or what was said does not help
  */
 export async function verdictOn(
   { disk, profile, history, model }: Scene,
   path: string,
   damage: (copy: SimulatedDisk) => void | Promise<void>,
+  isEndLost = false,
 ): Promise<Verdict> {
   const copy = disk.crash({ mode: 'keep' });
   await damage(copy);
   try {
     const { lines, warnings } = await observe(copy, profile, history);
-    model.match(lines, warnings.length > 0 ? 'lossy crash' : 'crash');
+    model.match(lines, isEndLost || warnings.length > 0 ? 'lossy crash' : 'crash');
     return warnings.length > 0 ? 'cut' : 'unharmed';
   } catch (error) {
     if (error instanceof StorageError) return refused(error, path, 'refused');

@@ -79,13 +79,14 @@ export async function mustSurvive(run: FaultRun): Promise<void> {
   const { world, disk, profile, history, model } = run;
   if (world === null) return;
   const { life } = world;
-  if (life.hasFailed) throw new Error('the store failed', { cause: life.failures[0] });
   // What nobody waits for may still be tried again.
   for (let i = 0; i < 6; i++) {
     await life.quiet();
     life.clock.advance(1000);
   }
   await life.quiet();
+  disk.clearFaults();
+  if (life.hasFailed) throw new Error('the store failed', { cause: life.failures[0] });
   if (life.room.recoveredCount === 0 && run.failed.length > 0) throw new Error('nobody was told of the room');
   await world.close();
   const { lines, warnings } = await observe(disk.crash({ mode: 'drop' }), profile, history);
@@ -129,12 +130,12 @@ export async function runOutOfRoom(seed: number, profile: Profile, steps: number
 }
 
 /** Goes through the calls of a seed's run, and has each fail in every way. */
-export async function faults(seed: number, steps: number, points: number): Promise<number> {
+export async function faults(seed: number, steps: number, points: number, only?: number): Promise<number> {
   const profile = profileOf(seed);
   const calls = await callsOf(seed, profile, steps);
   const step = Math.max(1, calls / points);
   let count = 0;
-  for (let at = 1; at <= calls; at += step) {
+  for (let at = only ?? 1; at <= (only ?? calls); at += step) {
     const call = Math.floor(at);
     const plan = { seed, profile, steps, call };
     for (const ways of WAYS) {
@@ -145,7 +146,7 @@ export async function faults(seed: number, steps: number, points: number): Promi
         count++;
         await check(run, ways.code);
       } catch (error) {
-        throw new Error(`seed ${seed}, ${steps} steps, call ${call}: ${JSON.stringify(ways)}, ${failures}`, {
+        throw new Error(`faults --seed ${seed} --steps ${steps} --call ${call}: ${JSON.stringify(ways)}, ${failures}`, {
           cause: error,
         });
       }
@@ -159,6 +160,7 @@ async function check(run: FaultRun, code: string): Promise<void> {
   if (failed.length === 0) return mustSurvive(run);
   if (code === 'EIO') return mustFail(run);
   const mayFail = failed.some((call) => isFinal(call));
+  await world?.life.quiet();
   await (mayFail && world?.life.hasFailed ? mustFail(run) : mustSurvive(run));
 }
 

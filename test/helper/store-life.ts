@@ -69,12 +69,15 @@ export class StoreLife {
   readonly room: HarnessRoom;
   readonly flow = new PublishFlow();
   readonly virtualHosts = new Map<string, VirtualHost>();
+  /** What is known of users, by name. */
+  readonly users = new Map<string, Buffer>();
   readonly log: LogLine[] = [];
   /** What the store failed with. */
   readonly failures: Error[] = [];
   /** Errors that only a defect explains. */
   readonly defects: unknown[] = [];
   #store: DiskStore | null = null;
+  #createHost: ((name: string) => VirtualHost) | null = null;
 
   private constructor(disk: SimulatedDisk) {
     this.process = new ProcessDisk(disk);
@@ -121,9 +124,18 @@ export class StoreLife {
     }
   }
 
-  /** Durable exchanges and bindings, as sorted lines. */
+  createVirtualHost(name: string): void {
+    if (this.#createHost === null) throw new Error('the store is not open yet');
+    this.virtualHosts.set(name, this.#createHost(name));
+    this.store.virtualHostCreated(name);
+  }
+
+  /** Users, virtual hosts, durable exchanges and bindings, as sorted lines. */
   describeTopology(): string {
-    const lines: string[] = [];
+    const lines = [...this.users].map(([name, json]) => `user ${name} ${json}`);
+    for (const name of this.virtualHosts.keys()) {
+      if (!VIRTUAL_HOSTS.some((known) => known === name)) lines.push(`virtual host ${name}`);
+    }
     for (const [name, virtualHost] of this.virtualHosts) {
       for (const exchange of virtualHost.durableExchanges()) {
         lines.push(`${name} exchange ${exchange.name} ${exchange.type} ${exchange.autoDelete} ${exchange.internal}`);
@@ -226,9 +238,11 @@ export class StoreLife {
     const { store } = this;
     const exchangeTypes = new ExchangeTypeRegistry();
     const context = { exchangeTypes, memory, turn, slab: new RetentionSlab(), defect, durability: store, store };
+    this.#createHost = (name) => new VirtualHost(name, context);
     for (const name of new Set([...VIRTUAL_HOSTS, ...store.topology.vhosts])) {
-      this.virtualHosts.set(name, new VirtualHost(name, context));
+      this.virtualHosts.set(name, this.#createHost(name));
     }
+    for (const user of store.topology.users.values()) this.users.set(user.name, user.json);
     this.#restore(store);
   }
 
@@ -248,7 +262,7 @@ export class StoreLife {
     for (const name of virtualHosts.keys()) if (!topology.vhosts.has(name)) store.virtualHostCreated(name);
     store.start(() => ({
       vhosts: virtualHosts.keys(),
-      users: topology.users.values(),
+      users: [...this.users].map(([name, json]) => ({ name, json })),
       exchanges: [...virtualHosts].flatMap(([vhost, host]) =>
         [...host.durableExchanges()].map((e) => ({ vhost, ...e })),
       ),

@@ -72,7 +72,8 @@ async function crashPoint(
       await afterClose(await live({ ...scene, seed: seed + call }, { steps: 12 }));
     }
   } catch (error) {
-    throw new Error(`--seed ${seed} --steps ${steps} --call ${call} (${name})`, { cause: error });
+    const repeat = `points --seed ${seed} --steps ${steps} --call ${call} --profile ${profile.kind}`;
+    throw new Error(`${repeat} (${name})`, { cause: error });
   }
 }
 
@@ -93,9 +94,8 @@ export async function tearEverywhere(seed: number, steps: number, profile: Profi
         const { lines } = await observe(disk.crash({ tearLastWriteAt: at }), profile, history);
         model.match(lines, 'crash');
       } catch (error) {
-        throw new Error(`--seed ${seed} --steps ${steps} --call ${call}: ${crashedAt.path} torn at ${at}`, {
-          cause: error,
-        });
+        const repeat = `tears --seed ${seed} --steps ${steps} --profile ${profile.kind}`;
+        throw new Error(`${repeat} (${crashedAt.path} torn at ${at}, call ${call})`, { cause: error });
       }
     }
     offsets.set(kind, (offsets.get(kind) ?? 0) + lastWriteLength + 1);
@@ -106,6 +106,7 @@ export async function tearEverywhere(seed: number, steps: number, profile: Profi
 export async function lives(seed: number, generations: number, profile: Profile): Promise<void> {
   let scene: Scene = sceneOf(seed, profile);
   const dice = new Dice(seed ^ 0x11fe);
+  const repeat = `lives --seed ${seed} --lives ${generations} --steps ${profile.steps} --profile ${profile.kind}`;
   let wasKilled = false;
   for (let generation = 0; generation < generations; generation++) {
     const end = dice.roll(6);
@@ -129,13 +130,13 @@ export async function lives(seed: number, generations: number, profile: Profile)
         scene = await afterCrash(ending, outcome);
       }
     } catch (error) {
-      throw new Error(`--seed ${seed} (${name})`, { cause: error });
+      throw new Error(`${repeat} (${name})`, { cause: error });
     }
   }
   try {
     if (wasKilled) return;
     await checkDrained(scene);
   } catch (error) {
-    throw new Error(`--seed ${seed} (drained)`, { cause: error });
+    throw new Error(`${repeat} (drained)`, { cause: error });
   }
 }

@@ -13,6 +13,8 @@ const TYPES = ['direct', 'fanout', 'topic'] as const;
 
 /** What a seed's run is like. */
 export interface Profile extends Limits {
+  /** Its name in `PROFILES`. */
+  readonly kind: string;
   readonly steps: number;
   /** Most bytes of most bodies, and of few. */
   readonly bodyBytes: number;
@@ -51,6 +53,7 @@ export class Dice {
 export function profileOf(seed: number, steps = 50): Profile {
   const dice = new Dice(seed ^ 0x5eed);
   return {
+    kind: 'small',
     steps,
     fsync: 'always',
     segmentBytes: dice.pick([1024, 2048, 4096, 8192]),
@@ -64,26 +67,20 @@ export function profileOf(seed: number, steps = 50): Profile {
 
 /** So little in each write that it can be torn at every byte. */
 export function tinyMessages(seed: number, steps = 40): Profile {
-  return {
-    ...profileOf(seed, steps),
-    segmentBytes: 600,
-    budgetBytes: 2048,
-    bodyBytes: 12,
-    largeBodyBytes: 60,
-    burst: 4,
-  };
+  const base = { ...profileOf(seed, steps), kind: 'tiny', segmentBytes: 600, budgetBytes: 2048 };
+  return { ...base, bodyBytes: 12, largeBodyBytes: 60, burst: 4 };
 }
 
 /** As `profileOf`, but what is confirmed may not have been synced. */
 export function lazySync(seed: number, steps = 50): Profile {
-  return { ...profileOf(seed, steps), fsync: seed % 2 === 0 ? 'interval' : 'never' };
+  return { ...profileOf(seed, steps), kind: 'lazy', fsync: seed % 2 === 0 ? 'interval' : 'never' };
 }
 
 /** So many messages that what a queue keeps for its consumers is not all of them. */
 export function manyMessages(seed: number, steps = 50): Profile {
   const dice = new Dice(seed ^ 0x3a27);
   const segmentBytes = dice.pick([16_384, 65_536]);
-  const base = { steps, fsync: 'always', segmentBytes, bodyBytes: 30, largeBodyBytes: 2000 } as const;
+  const base = { kind: 'many', steps, fsync: 'always', segmentBytes, bodyBytes: 30, largeBodyBytes: 2000 } as const;
   return { ...base, budgetBytes: dice.pick([32_768, 131_072, 400_000]), burst: dice.pick([300, 900]), publishing: 3 };
 }
 
@@ -91,9 +88,24 @@ export function manyMessages(seed: number, steps = 50): Profile {
 export function largeMessages(seed: number, steps = 50): Profile {
   const dice = new Dice(seed ^ 0x1a29);
   const segmentBytes = dice.pick([200_000, 1_000_000]);
-  const base = { steps, fsync: 'always', segmentBytes, bodyBytes: 60_000, largeBodyBytes: 600_000 } as const;
+  const base = {
+    kind: 'large',
+    steps,
+    fsync: 'always',
+    segmentBytes,
+    bodyBytes: 60_000,
+    largeBodyBytes: 600_000,
+  } as const;
   return { ...base, budgetBytes: dice.pick([500_000, 2_000_000, 5_000_000]), burst: 12, publishing: 8 };
 }
+
+export const PROFILES: Readonly<Record<string, (seed: number, steps?: number) => Profile>> = {
+  small: profileOf,
+  lazy: lazySync,
+  many: manyMessages,
+  large: largeMessages,
+  tiny: tinyMessages,
+};
 
 type StepKind = (workload: Workload) => void | Promise<void>;
 
@@ -140,7 +152,8 @@ export class Workload {
   }
 
   host(): VirtualHost {
-    return this.world.virtualHost(this.dice.chance(0.8) ? VIRTUAL_HOSTS[0] : VIRTUAL_HOSTS[1]);
+    const { dice, world } = this;
+    return world.virtualHost(dice.chance(0.75) ? VIRTUAL_HOSTS[0] : dice.pick([...world.life.virtualHosts.keys()]));
   }
 
   /** One of the queues, if there are any. */
@@ -197,6 +210,7 @@ function kindsOf({ publishing, burst }: Profile): Record<string, [weight: number
     purge: [1, (w) => onQueue(w, (queue) => w.world.purge(queue))],
     remove: [1, (w) => removeQueue(w)],
     topology: [3, (w) => w.world.act(() => changeTopology(w))],
+    administer: [1, (w) => w.world.act(() => administer(w))],
     transaction: [4, transaction],
     ask: [4, (w) => w.world.ask()],
     flush: [2, (w) => w.world.flush()],
@@ -283,6 +297,11 @@ function changeTopology(workload: Workload): void {
   if (!toExchange && host.queues.get(destination)?.settings.owner !== null) return;
   if (dice.chance(0.75)) host.bind(request, { ownedQueues: new Set() });
   else host.unbind(request, { ownedQueues: new Set() });
+}
+
+function administer({ world, dice }: Workload): void {
+  if (dice.chance(0.4)) world.toggleVirtualHost('third');
+  else world.putUser(dice.pick(['ann', 'bob']), dice.chance(0.7) ? `{"n":${dice.roll(100)}}` : null);
 }
 
 /** Publishes and acknowledgements in one go, as at a commit; then, mostly, its answer is waited for. */

@@ -166,6 +166,31 @@ export class StoreWorld {
     this.#expect(deleted, count, 'messages deleted with a queue');
   }
 
+  /** Creates a virtual host, or deletes it with all that is in it. */
+  toggleVirtualHost(name: string): void {
+    const { life } = this;
+    const virtualHost = life.virtualHosts.get(name);
+    if (virtualHost === undefined) {
+      life.createVirtualHost(name);
+      return;
+    }
+    for (const queue of [...virtualHost.queues.values()]) this.deleteQueue(virtualHost, queue);
+    for (const exchange of [...virtualHost.exchanges.keys()]) virtualHost.deleteExchange(exchange, false);
+    life.virtualHosts.delete(name);
+    life.store.virtualHostDeleted(name);
+  }
+
+  /** Remembers a user, or forgets it when nothing is known of it. */
+  putUser(name: string, json: string | null): void {
+    const { users, store } = this.life;
+    if (json === null) {
+      if (users.delete(name)) store.userDeleted(name);
+      return;
+    }
+    users.set(name, Buffer.from(json));
+    store.userChanged({ name, json: Buffer.from(json) });
+  }
+
   purge(queue: Queue): void {
     const key = keyOf(queue);
     const count = this.model.live.queue(key).ready.length;

@@ -37,7 +37,7 @@ t.test('few messages that stay for long do not keep what went, and are not moved
   world.act(() => world.consume(world.queues[0], 0, false));
   for (let round = 0; round < 60; round++) {
     world.act(() => {
-      for (let i = 0; i < 40; i++) world.publish(host, MESSAGE);
+      for (let i = 0; i < 56; i++) world.publish(host, MESSAGE);
     });
     await world.flush();
     world.act(() => {
@@ -84,4 +84,57 @@ t.test('a backlog that was taken leaves nothing', async (t) => {
     await world.close();
     await checkDrained({ ...scene, model: scene.model.survivor() });
   }
+});
+
+t.test('messages are read while they are moved to another page', async (t) => {
+  let reads = 0;
+  for (let delay = 0; delay < 60; delay++) {
+    const scene = sceneOf(delay, { ...profileOf(3), segmentBytes: 4096, budgetBytes: 512 });
+    let isCheckpointed = false;
+    let isMoving = false;
+    let readsMeanwhile = 0;
+    scene.trap.onEach = ({ kind, path }) => {
+      if (kind === 'rename') isCheckpointed = true;
+      if (!path.startsWith(`${FOLDER}/pages`)) return;
+      // The first page after the checkpoint is the one that others are copied to.
+      if (isCheckpointed && kind === 'create') isMoving = true;
+      if (kind === 'syncDirectory') isMoving = false;
+      if (kind === 'read' && isMoving) readsMeanwhile++;
+    };
+    const world = await StoreWorld.open(scene.disk, scene.profile, scene.history, scene.model);
+    const { life } = world;
+    const host = world.virtualHost('/');
+    world.act(() => {
+      for (const name of ['q', 'r']) {
+        world.declareQueue(host, name, { durable: true, exclusive: false, autoDelete: false });
+      }
+      for (let i = 0; i < 56; i++) world.publish(host, { ...MESSAGE, routingKey: i % 8 === 0 ? 'r' : 'q' });
+    });
+    await world.flush();
+    await life.quiet();
+    const [q, r] = world.queues;
+    world.act(() => world.purge(q));
+    // What is mostly dead is copied after a checkpoint, which comes with what else happens.
+    isCheckpointed = false;
+    while (!isCheckpointed) {
+      world.act(() => {
+        for (let i = 0; i < 3; i++) world.publish(host, MESSAGE);
+      });
+      world.ask();
+      for (let turn = 0; turn < 12 && !isCheckpointed; turn++) await life.turn();
+      if (!isCheckpointed) world.act(() => world.purge(q));
+    }
+    for (let turn = 0; turn < delay; turn++) await life.turn();
+    for (let i = 0; i < 8; i++) world.act(() => world.get(r, false));
+    await world.flush();
+    await life.quiet();
+    assertHealthy(world);
+    if (world.unsettled.length !== 7) t.fail(`${world.unsettled.length} messages after ${delay} turns`);
+    world.leave(true);
+    await world.flush();
+    await world.close();
+    await checkDrained({ ...scene, model: scene.model.survivor() });
+    if (readsMeanwhile > 1) reads++;
+  }
+  t.ok(reads > 3, `${reads} times`);
 });
