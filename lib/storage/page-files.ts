@@ -37,13 +37,6 @@ export class PageFiles {
     return this.#garbage.reduce((sum, { bytes }) => sum + bytes, 0);
   }
 
-  /** Bytes of all pages on disk. */
-  get bytes(): number {
-    let bytes = this.garbageBytes;
-    for (const page of this.pages) bytes += page.bytes;
-    return bytes;
-  }
-
   /**
    * Writes a page with what `fill` adds to it, and makes it durable unless its messages are transient. When the disk is full it
    * begins anew as soon as there is room.
