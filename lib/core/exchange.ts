@@ -23,13 +23,19 @@ export class Exchange implements ExchangeNode<Queue> {
   readonly bindings = new BindingSet();
   /** Bindings of this exchange to its destinations, by `bindingIdentity`. */
   readonly outgoing = new Map<string, Binding>();
-  /** Takes what this exchange can't route; looked up at each use, since it may come later or never. */
-  readonly alternate: () => Exchange | undefined;
+  /** Names the exchange that takes what this one can't route, by its argument or a policy; empty when there is none. */
+  alternateName = '';
+  readonly #find: (name: string) => Exchange | undefined;
 
-  constructor(settings: ExchangeSettings, router: Router<Destination>, alternate: () => Exchange | undefined) {
+  /** @param find looks the alternate exchange up at each use, since it may come later or never */
+  constructor(settings: ExchangeSettings, router: Router<Destination>, find: (name: string) => Exchange | undefined) {
     this.settings = settings;
     this.router = router;
-    this.alternate = alternate;
+    this.#find = find;
+  }
+
+  alternate(): Exchange | undefined {
+    return this.alternateName === '' ? undefined : this.#find(this.alternateName);
   }
 
   get isExchange(): true {

@@ -1,6 +1,6 @@
 // A virtual host: its exchanges, queues and bindings, and the way of a message from its route to its queues.
 
-import type { ExchangeType, Routable } from '../../exchanges/exchange-type.ts';
+import type { Routable } from '../../exchanges/exchange-type.ts';
 import type { ExchangeTypeRegistry } from '../../exchanges/exchange-type-registry.ts';
 import { route as traverse } from '../../exchanges/traverse.ts';
 import { type Binding, type BindingRequest, bindingIdentity, type Destination, NO_ARGUMENTS } from './binding.ts';
@@ -8,18 +8,19 @@ import type { QueueContext } from './classic-queue.ts';
 import type { Consumer } from './consumer.ts';
 import { assertSameExchange, assertSameQueue } from './declaration-checks.ts';
 import { BrokerError, describeResource, notFound } from './errors.ts';
-import { Exchange, type ExchangeSettings } from './exchange.ts';
-import { alternateOf, checkArguments, unknownExchangeType } from './exchange-checks.ts';
+import type { Exchange, ExchangeSettings } from './exchange.ts';
+import { checkArguments, unknownExchangeType } from './exchange-checks.ts';
 import type { MemoryAccount } from './memory-account.ts';
 import type { Message } from './message.ts';
-import { type MessageStore, type RecoveredQueue, survivesRestart } from './message-store.ts';
+import type { MessageStore, RecoveredQueue } from './message-store.ts';
 import type { Durability, Owner } from './ports.ts';
-import { DefaultRouter, isPredeclared, PREDECLARED_EXCHANGES } from './predeclared.ts';
+import { PREDECLARED_EXCHANGES } from './predeclared.ts';
 import type { Queue, QueueSettings } from './queue.ts';
 import { createQueue } from './queue-types.ts';
 import { ReplyQueues } from './reply-queues.ts';
 import type { RetentionSlab } from './retention-slab.ts';
 import { type Route, RouteCache } from './route.ts';
+import { isDurable, requestOf, Topology } from './topology.ts';
 import type { TurnScheduler } from './turn.ts';
 
 /** What the virtual hosts of a broker share. */
@@ -38,8 +39,8 @@ export interface VirtualHostContext {
 
 export class VirtualHost {
   readonly name: string;
-  readonly exchanges = new Map<string, Exchange>();
-  readonly queues = new Map<string, Queue>();
+  readonly exchanges: ReadonlyMap<string, Exchange>;
+  readonly queues: ReadonlyMap<string, Queue>;
   /** Tells when declarations, publishes and acknowledgements so far are durable. */
   readonly durability: Durability;
   readonly #replies: ReplyQueues;
@@ -47,25 +48,28 @@ export class VirtualHost {
   readonly #types: ExchangeTypeRegistry;
   readonly #queueContext: QueueContext;
   readonly #routes = new RouteCache();
-  /** Moves with every change of exchanges, queues and bindings: what was routed before must be routed anew. */
-  #version = 0;
+  readonly #topology: Topology;
 
   constructor(name: string, context: VirtualHostContext) {
     this.name = name;
     this.durability = context.durability;
     this.#types = context.exchangeTypes;
     this.#store = context.store;
+    this.#topology = new Topology(name, context.store);
+    this.exchanges = this.#topology.exchanges;
+    this.queues = this.#topology.queues;
     this.#queueContext = {
       virtualHost: name,
       memory: context.memory,
       turn: context.turn,
       slab: context.slab,
       defect: context.defect,
-      queueUnused: (queue) => this.#removeQueue(queue),
+      queueUnused: (queue) => this.#topology.removeQueue(queue),
       createStore: (queue) => context.store?.createQueue(name, queue) ?? null,
     };
     this.#replies = new ReplyQueues(this.#queueContext);
-    this.#addPredeclared();
+    const base = { durable: true, autoDelete: false, arguments: NO_ARGUMENTS };
+    for (const [name, type, internal] of PREDECLARED_EXCHANGES) this.restoreExchange({ ...base, name, type, internal });
   }
 
   // Exchanges
@@ -94,7 +98,7 @@ export class VirtualHost {
       assertSameExchange(this.#describe('exchange', settings.name), settings, current.settings);
       return current;
     }
-    const exchange = this.#addExchange(settings, type);
+    const exchange = this.#topology.addExchange(settings, type);
     if (settings.durable) this.#store?.exchangeDeclared(this.name, settings);
     return exchange;
   }
@@ -106,7 +110,7 @@ export class VirtualHost {
     if (ifUnused && exchange.outgoing.size > 0) {
       throw new BrokerError('PRECONDITION_FAILED', `${this.#describe('exchange', name)} in use`);
     }
-    this.#removeExchange(exchange);
+    this.#topology.removeExchange(exchange);
   }
 
   // Bindings
@@ -123,7 +127,7 @@ export class VirtualHost {
       bindingKey: request.bindingKey,
       arguments: request.arguments.size === 0 ? NO_ARGUMENTS : request.arguments,
     };
-    this.#addBinding(identity, binding);
+    this.#topology.addBinding(identity, binding);
     if (isDurable(binding)) this.#store?.bound(this.name, requestOf(binding));
   }
 
@@ -134,9 +138,7 @@ export class VirtualHost {
     const binding = this.exchanges.get(source)?.outgoing.get(identity);
     if (binding === undefined) return;
     if (destinationKind === 'queue') this.getQueue(name, owner);
-    binding.destination.bindings.delete(binding);
-    this.#removeOutgoing(binding);
-    this.#version++;
+    this.#topology.removeBinding(binding);
   }
 
   // Queues
@@ -155,7 +157,12 @@ export class VirtualHost {
    */
   declareQueue(settings: QueueSettings): Queue {
     const current = this.queues.get(settings.name);
-    if (current === undefined) return this.#addQueue(settings);
+    if (current === undefined) {
+      const queue = createQueue(settings, this.#queueContext, null);
+      settings.owner?.ownedQueues.add(queue);
+      this.#topology.addQueue(queue);
+      return queue;
+    }
     if (current.settings.owner !== settings.owner) throw this.#locked(settings.name);
     assertSameQueue(this.#describe('queue', settings.name), settings, current.settings);
     return current;
@@ -176,13 +183,13 @@ export class VirtualHost {
       throw new BrokerError('PRECONDITION_FAILED', `${resource} in use`);
     }
     const count = queue.messageCount;
-    this.#removeQueue(queue);
+    this.#topology.removeQueue(queue);
     return count;
   }
 
   /** Deletes the exclusive queues of a connection that ends. */
   deleteOwnedQueues(owner: Owner): void {
-    for (const queue of owner.ownedQueues) this.#removeQueue(queue);
+    for (const queue of owner.ownedQueues) this.#topology.removeQueue(queue);
   }
 
   openReplyQueue(consumer: Consumer): Queue {
@@ -203,13 +210,13 @@ export class VirtualHost {
   restoreExchange(settings: ExchangeSettings): void {
     const type = this.#types.get(settings.type);
     if (type === undefined) throw unknownExchangeType(settings.type);
-    this.#addExchange(settings, type);
+    this.#topology.addExchange(settings, type);
   }
 
   /** @throws {BrokerError} when the queue's type or arguments are not known any more */
   restoreQueue(settings: QueueSettings, recovered: RecoveredQueue): Queue {
     const queue = createQueue(settings, this.#queueContext, recovered);
-    this.#register(queue);
+    this.#topology.addQueue(queue);
     return queue;
   }
 
@@ -220,34 +227,29 @@ export class VirtualHost {
     const destination = kind === 'queue' ? this.queues.get(name) : this.exchanges.get(name);
     if (source === undefined || destination === undefined) return;
     const binding = { source, destination, bindingKey, arguments: args.size === 0 ? NO_ARGUMENTS : args };
-    this.#addBinding(bindingIdentity(kind, name, bindingKey, args), binding);
+    this.#topology.addBinding(bindingIdentity(kind, name, bindingKey, args), binding);
   }
 
   /** Exchanges that are there again after a restart, but for those that every virtual host has. */
-  *durableExchanges(): Generator<ExchangeSettings> {
-    for (const { name, settings } of this.exchanges.values()) {
-      if (settings.durable && !isPredeclared(name)) yield settings;
-    }
+  durableExchanges(): Iterable<ExchangeSettings> {
+    return this.#topology.durableExchanges();
   }
 
   /** Bindings that are there again after a restart. */
-  *durableBindings(): Generator<BindingRequest> {
-    for (const exchange of this.exchanges.values()) {
-      if (!exchange.settings.durable) continue;
-      for (const binding of exchange.outgoing.values()) if (isDurable(binding)) yield requestOf(binding);
-    }
+  durableBindings(): Iterable<BindingRequest> {
+    return this.#topology.durableBindings();
   }
 
   // Messages
 
   /** The route that two adjacent short strings, exchange and routing key, name. */
   findRoute(buffer: Buffer, start: number, end: number): Route {
-    return this.#routes.find(buffer, start, end, this.#version);
+    return this.#routes.find(buffer, start, end, this.#topology.version);
   }
 
   /** The exchange of a route. @throws {BrokerError} NOT_FOUND */
   exchangeOf(route: Route): Exchange {
-    if (route.version !== this.#version) this.#resolve(route);
+    if (route.version !== this.#topology.version) this.#resolve(route);
     if (route.target === undefined) throw notFound('exchange', route.exchange, this.name);
     return route.target;
   }
@@ -274,86 +276,13 @@ export class VirtualHost {
   }
 
   #resolve(route: Route): void {
-    route.version = this.#version;
+    route.version = this.#topology.version;
     route.target = this.exchanges.get(route.exchange);
     route.queues = null;
     if (route.target === undefined) return;
     const queues: Queue[] = [];
     const byKeyOnly = traverse<Queue>(route.target, { routingKey: route.routingKey, headers: null }, queues);
     if (byKeyOnly) route.queues = queues;
-  }
-
-  #addPredeclared(): void {
-    const base = { durable: true, autoDelete: false, arguments: NO_ARGUMENTS };
-    const router = new DefaultRouter(this.queues);
-    const settings = { ...base, name: '', type: 'direct', internal: false };
-    this.exchanges.set('', new Exchange(settings, router, () => undefined));
-    for (const [name, type, internal] of PREDECLARED_EXCHANGES) this.restoreExchange({ ...base, name, type, internal });
-  }
-
-  #addExchange(settings: ExchangeSettings, type: ExchangeType): Exchange {
-    const alternateName = alternateOf(settings, this.#describe('exchange', settings.name));
-    const alternate = (): Exchange | undefined =>
-      alternateName === '' ? undefined : this.exchanges.get(alternateName);
-    checkArguments(() => type.validateExchange?.(settings.arguments));
-    const exchange = new Exchange(settings, type.createRouter<Destination>(settings.arguments), alternate);
-    this.exchanges.set(settings.name, exchange);
-    this.#version++;
-    return exchange;
-  }
-
-  #addBinding(identity: string, binding: Binding): void {
-    binding.source.outgoing.set(identity, binding);
-    binding.source.router.bind(binding);
-    binding.destination.bindings.add(binding);
-    this.#version++;
-  }
-
-  #addQueue(settings: QueueSettings): Queue {
-    const queue = createQueue(settings, this.#queueContext, null);
-    settings.owner?.ownedQueues.add(queue);
-    this.#register(queue);
-    return queue;
-  }
-
-  #register(queue: Queue): void {
-    this.queues.set(queue.name, queue);
-    this.#version++;
-  }
-
-  #removeQueue(queue: Queue): void {
-    this.queues.delete(queue.name);
-    queue.settings.owner?.ownedQueues.delete(queue);
-    this.#version++;
-    for (const binding of [...queue.bindings]) this.#removeOutgoing(binding);
-    queue.close();
-  }
-
-  #removeExchange(exchange: Exchange): void {
-    this.exchanges.delete(exchange.name);
-    this.#version++;
-    for (const binding of exchange.outgoing.values()) {
-      binding.destination.bindings.delete(binding);
-      this.#unlogBinding(binding);
-    }
-    exchange.outgoing.clear();
-    for (const binding of [...exchange.bindings]) this.#removeOutgoing(binding);
-    if (exchange.settings.durable) this.#store?.exchangeDeleted(this.name, exchange.name);
-  }
-
-  #unlogBinding(binding: Binding): void {
-    if (isDurable(binding)) this.#store?.unbound(this.name, requestOf(binding));
-  }
-
-  /** Removes a binding at its source, which may have waited for its last binding to go. */
-  #removeOutgoing(binding: Binding): void {
-    const { source, destination, bindingKey, arguments: args } = binding;
-    const kind = destination.isExchange ? 'exchange' : 'queue';
-    source.outgoing.delete(bindingIdentity(kind, destination.name, bindingKey, args));
-    source.router.unbind(binding);
-    this.#unlogBinding(binding);
-    const isHere = this.exchanges.get(source.name) === source;
-    if (source.settings.autoDelete && source.outgoing.size === 0 && isHere) this.#removeExchange(source);
   }
 
   #bindingEnds(
@@ -376,15 +305,4 @@ export class VirtualHost {
       'It could be originally declared on another connection or the exclusive property value does not match that of the original declaration.';
     return new BrokerError('RESOURCE_LOCKED', `cannot obtain exclusive access to locked ${resource}. ${hint}`);
   }
-}
-
-/** Whether a binding is there again after a restart: when both of its ends are. */
-function isDurable({ source, destination }: Binding): boolean {
-  if (!source.settings.durable) return false;
-  return destination.isExchange ? destination.settings.durable : survivesRestart(destination.settings);
-}
-
-function requestOf({ source, destination, bindingKey, arguments: args }: Binding): BindingRequest {
-  const destinationKind = destination.isExchange ? 'exchange' : 'queue';
-  return { source: source.name, destinationKind, destination: destination.name, bindingKey, arguments: args };
 }

@@ -1,0 +1,118 @@
+// The exchanges, queues and bindings of a virtual host, linked with one another: what is added and removed, and what goes along with
+// it. Checks nothing; tells the store of what is durable.
+import type { ExchangeType } from '../../exchanges/exchange-type.ts';
+import { type Binding, type BindingRequest, bindingIdentity, type Destination, NO_ARGUMENTS } from './binding.ts';
+import { describeResource } from './errors.ts';
+import { Exchange, type ExchangeSettings } from './exchange.ts';
+import { alternateOf, checkArguments } from './exchange-checks.ts';
+import { type MessageStore, survivesRestart } from './message-store.ts';
+import { DefaultRouter, isPredeclared } from './predeclared.ts';
+import type { Queue } from './queue.ts';
+
+export class Topology {
+  readonly exchanges = new Map<string, Exchange>();
+  readonly queues = new Map<string, Queue>();
+  /** Moves with every change: what was routed before must be routed anew. */
+  version = 0;
+  readonly #virtualHost: string;
+  readonly #store: MessageStore | null;
+
+  constructor(virtualHost: string, store: MessageStore | null) {
+    this.#virtualHost = virtualHost;
+    this.#store = store;
+    const settings = { name: '', type: 'direct', durable: true, autoDelete: false, internal: false };
+    const router = new DefaultRouter(this.queues);
+    this.exchanges.set('', new Exchange({ ...settings, arguments: NO_ARGUMENTS }, router, () => undefined));
+  }
+
+  /** @throws {BrokerError} PRECONDITION_FAILED when its arguments are wrong */
+  addExchange(settings: ExchangeSettings, type: ExchangeType): Exchange {
+    const alternateName = alternateOf(settings, describeResource('exchange', settings.name, this.#virtualHost));
+    checkArguments(() => type.validateExchange?.(settings.arguments));
+    const find = (name: string): Exchange | undefined => (name === '' ? undefined : this.exchanges.get(name));
+    const exchange = new Exchange(settings, type.createRouter<Destination>(settings.arguments), find);
+    exchange.alternateName = alternateName;
+    this.exchanges.set(settings.name, exchange);
+    this.version++;
+    return exchange;
+  }
+
+  removeExchange(exchange: Exchange): void {
+    this.exchanges.delete(exchange.name);
+    this.version++;
+    for (const binding of exchange.outgoing.values()) {
+      binding.destination.bindings.delete(binding);
+      this.#unlogBinding(binding);
+    }
+    exchange.outgoing.clear();
+    for (const binding of [...exchange.bindings]) this.#removeOutgoing(binding);
+    if (exchange.settings.durable) this.#store?.exchangeDeleted(this.#virtualHost, exchange.name);
+  }
+
+  addQueue(queue: Queue): void {
+    this.queues.set(queue.name, queue);
+    this.version++;
+  }
+
+  removeQueue(queue: Queue): void {
+    this.queues.delete(queue.name);
+    queue.settings.owner?.ownedQueues.delete(queue);
+    this.version++;
+    for (const binding of [...queue.bindings]) this.#removeOutgoing(binding);
+    queue.close();
+  }
+
+  addBinding(identity: string, binding: Binding): void {
+    binding.source.outgoing.set(identity, binding);
+    binding.source.router.bind(binding);
+    binding.destination.bindings.add(binding);
+    this.version++;
+  }
+
+  removeBinding(binding: Binding): void {
+    binding.destination.bindings.delete(binding);
+    this.#removeOutgoing(binding);
+    this.version++;
+  }
+
+  /** Exchanges that are there again after a restart, but for those that every virtual host has. */
+  *durableExchanges(): Generator<ExchangeSettings> {
+    for (const { name, settings } of this.exchanges.values()) {
+      if (settings.durable && !isPredeclared(name)) yield settings;
+    }
+  }
+
+  /** Bindings that are there again after a restart. */
+  *durableBindings(): Generator<BindingRequest> {
+    for (const exchange of this.exchanges.values()) {
+      if (!exchange.settings.durable) continue;
+      for (const binding of exchange.outgoing.values()) if (isDurable(binding)) yield requestOf(binding);
+    }
+  }
+
+  #unlogBinding(binding: Binding): void {
+    if (isDurable(binding)) this.#store?.unbound(this.#virtualHost, requestOf(binding));
+  }
+
+  /** Removes a binding at its source, which may have waited for its last binding to go. */
+  #removeOutgoing(binding: Binding): void {
+    const { source, destination, bindingKey, arguments: args } = binding;
+    const kind = destination.isExchange ? 'exchange' : 'queue';
+    source.outgoing.delete(bindingIdentity(kind, destination.name, bindingKey, args));
+    source.router.unbind(binding);
+    this.#unlogBinding(binding);
+    const isHere = this.exchanges.get(source.name) === source;
+    if (source.settings.autoDelete && source.outgoing.size === 0 && isHere) this.removeExchange(source);
+  }
+}
+
+/** Whether a binding is there again after a restart: when both of its ends are. */
+export function isDurable({ source, destination }: Binding): boolean {
+  if (!source.settings.durable) return false;
+  return destination.isExchange ? destination.settings.durable : survivesRestart(destination.settings);
+}
+
+export function requestOf({ source, destination, bindingKey, arguments: args }: Binding): BindingRequest {
+  const destinationKind = destination.isExchange ? 'exchange' : 'queue';
+  return { source: source.name, destinationKind, destination: destination.name, bindingKey, arguments: args };
+}
