@@ -153,6 +153,12 @@ export function peekDeliveryMode(buffer: Buffer, start: number, end: number): nu
   return at < 0 ? 0 : buffer[at];
 }
 
+/** 0 when the property is absent, which means the same. */
+export function peekPriority(buffer: Buffer, start: number, end: number): number {
+  const at = locate(buffer, start, end, PRIORITY);
+  return at < 0 ? 0 : buffer[at];
+}
+
 export function peekReplyTo(buffer: Buffer, start: number, end: number): string | undefined {
   return peekString(buffer, start, end, REPLY_TO);
 }
@@ -165,9 +171,46 @@ export function peekUserId(buffer: Buffer, start: number, end: number): string |
   return peekString(buffer, start, end, USER_ID);
 }
 
+export function peekCorrelationId(buffer: Buffer, start: number, end: number): string | undefined {
+  return peekString(buffer, start, end, CORRELATION_ID);
+}
+
+export function peekMessageId(buffer: Buffer, start: number, end: number): string | undefined {
+  return peekString(buffer, start, end, MESSAGE_ID);
+}
+
+export function peekTimestamp(buffer: Buffer, start: number, end: number): number | bigint | undefined {
+  const at = locate(buffer, start, end, TIMESTAMP);
+  return at < 0 ? undefined : readUInt64(buffer, at);
+}
+
 /** Offset of the headers table (of its length), -1 when absent. */
 export function locateHeaders(buffer: Buffer, start: number, end: number): number {
   return locate(buffer, start, end, HEADERS);
+}
+
+/** The same properties with these headers, in a buffer of their own: the bytes of the others are as they were. */
+export function withHeaders(buffer: Buffer, start: number, end: number, headers: FieldTable): Buffer {
+  const flags = readUInt16(buffer, start);
+  let at = start + 2;
+  if (flags & CONTENT_TYPE) at = skip(buffer, at, CONTENT_TYPE);
+  if (flags & CONTENT_ENCODING) at = skip(buffer, at, CONTENT_ENCODING);
+  const after = flags & HEADERS ? skip(buffer, at, HEADERS) : at;
+  const result = Buffer.allocUnsafe(at - start + encodedFieldTableSize(headers) + end - after);
+  buffer.copy(result, 0, start, at);
+  writeUInt16(flags | HEADERS, result, 0);
+  buffer.copy(result, encodeFieldTable(headers, result, at - start), after, end);
+  return result;
+}
+
+/** The same properties without their expiration, in a buffer of their own: the bytes of the others are as they were. */
+export function withoutExpiration(buffer: Buffer, start: number, end: number): Buffer {
+  const at = locate(buffer, start, end, EXPIRATION);
+  if (at < 0) return Buffer.from(buffer.subarray(start, end));
+  const after = skip(buffer, at, EXPIRATION);
+  const result = Buffer.concat([buffer.subarray(start, at), buffer.subarray(after, end)]);
+  writeUInt16(readUInt16(buffer, start) & ~EXPIRATION, result, 0);
+  return result;
 }
 
 function peekString(buffer: Buffer, start: number, end: number, wanted: number): string | undefined {

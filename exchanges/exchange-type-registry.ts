@@ -1,16 +1,26 @@
 // The exchange types that a broker knows, by name. Must not know what a type does.
+import { consistentHashExchange } from './consistent-hash.ts';
+import { delayedMessageExchange } from './delayed-message.ts';
 import { directExchange } from './direct.ts';
 import type { ExchangeType } from './exchange-type.ts';
 import { fanoutExchange } from './fanout.ts';
 import { headersExchange } from './headers.ts';
+import { modulusHashExchange } from './modulus-hash.ts';
+import { randomExchange } from './random.ts';
+import { recentHistoryExchange } from './recent-history.ts';
 import { topicExchange } from './topic.ts';
 
-/** The four types of AMQP 0-9-1. */
+/** The four types of AMQP 0-9-1, and those of RabbitMQ's plug-ins. */
 export const builtInExchangeTypes: readonly ExchangeType[] = [
   directExchange,
   fanoutExchange,
   topicExchange,
   headersExchange,
+  consistentHashExchange,
+  modulusHashExchange,
+  randomExchange,
+  recentHistoryExchange,
+  delayedMessageExchange,
 ];
 
 /** A name goes over the wire as a short string: at most 255 bytes of UTF-8. */

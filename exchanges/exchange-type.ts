@@ -18,11 +18,19 @@ export interface Binding<Destination> {
   readonly arguments: Arguments;
 }
 
+/** A property of a message that an exchange type may ask for by its name in AMQP. */
+export type RoutableProperty = 'correlation_id' | 'message_id' | 'timestamp';
+
 /** What an exchange type may look at to route a message. */
 export interface Routable {
   readonly routingKey: string;
-  /** The decoded `headers` property; null when the message has none. Decoded on first use, so read it only if needed. */
+  /** The decoded `headers` property; null when the message has none. Decoded at each call, so ask once and only if needed. */
   readonly headers: Arguments | null;
+  /**
+   * A property as text (the timestamp in decimal), or null when the message has none. Looked up at each call, so ask only if
+   * needed.
+   */
+  property(name: RoutableProperty): string | null;
 }
 
 /** The routing table of one exchange. */
@@ -41,6 +49,23 @@ export interface Router<Destination> {
    * one copy all the same.
    */
   route(message: Routable, into: Destination[]): void;
+  /**
+   * Called instead of `route` for a message that has further routing keys (the `CC` and `BCC` headers), for a type that makes
+   * one choice for all of them. Without it, `route` is called for the message and for each copy.
+   * @param copies the message again under each of its further routing keys
+   */
+  routeTogether?(message: Routable, copies: readonly Routable[], into: Destination[]): void;
+}
+
+/** Compares destinations as RabbitMQ sorts them: exchanges before queues, then by the bytes of their names. */
+export type DestinationOrder<Destination> = (a: Destination, b: Destination) => number;
+
+/** What an exchange keeps of the messages that it routed. The broker keeps them in memory, and no longer than itself runs. */
+export interface HistoryRule {
+  /** How many of the last messages. The broker may keep fewer when they are large. */
+  readonly length: number;
+  /** Whether a message is one of them. */
+  keeps(message: Routable): boolean;
 }
 
 /** An exchange type: what `exchange.declare` names in its `type` field. Register one of your own in an `ExchangeTypeRegistry`. */
@@ -56,8 +81,21 @@ export interface ExchangeType {
    * @throws {ArgumentError} with the text for the client (reply code 406 PRECONDITION_FAILED).
    */
   validateBinding?(bindingKey: string, args: Arguments): void;
-  /** Makes the routing table of a new exchange. */
-  createRouter<Destination>(args: Arguments): Router<Destination>;
+  /**
+   * For a type that does something with messages and leaves routing to another: the name of that type, whose checks and routing table
+   * the exchange gets.
+   * @throws {ArgumentError} as `validateExchange`
+   */
+  routesLike?(args: Arguments): string;
+  /** For how many ms a message is held back, durably if both are durable, before it is routed; 0 for not at all. */
+  delayMs?(message: Routable): number;
+  /** What a new exchange keeps of its messages, to give them to whatever is bound to it later. Without it, nothing. */
+  history?(args: Arguments): HistoryRule;
+  /**
+   * Makes the routing table of a new exchange.
+   * @param order for a type whose choice depends on the order of the destinations
+   */
+  createRouter<Destination>(args: Arguments, order?: DestinationOrder<Destination>): Router<Destination>;
 }
 
 /** Arguments that an exchange type refuses; `message` is what the client reads after `PRECONDITION_FAILED - `. */

@@ -97,8 +97,18 @@ function ask<Q extends QueueNode>(
   copies: readonly Routable[],
   into: (Q | ExchangeNode<Q>)[],
 ): void {
-  exchange.router.route(message, into);
-  for (const copy of copies) exchange.router.route(copy, into);
+  if (copies.length === 0) exchange.router.route(message, into);
+  else routeTogether(exchange.router, message, copies, into);
+}
+
+/** Asks a router about a message that has further routing keys. */
+export function routeTogether<D>(router: Router<D>, message: Routable, copies: readonly Routable[], into: D[]): void {
+  if (router.routeTogether !== undefined) {
+    router.routeTogether(message, copies, into);
+    return;
+  }
+  router.route(message, into);
+  for (const copy of copies) router.route(copy, into);
 }
 
 /** Keeps the first of equal elements, in place. */

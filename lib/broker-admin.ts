@@ -1,13 +1,16 @@
-// What a program can change in a running broker: virtual hosts and users. Checks what it is asked for, does it at once, and tells
-// when it is durable. Rules and texts are RabbitMQ's: https://www.rabbitmq.com/docs/vhosts, https://www.rabbitmq.com/docs/access-control
+// What a program can change in a running broker: virtual hosts and users here, the rest in broker-policies.ts. Checks what it is asked
+// for, does it at once, and tells when it is durable. Rules and texts are RabbitMQ's: https://www.rabbitmq.com/docs/vhosts, https://www.rabbitmq.com/docs/access-control
+import { type AdminChanges, AdminError, checkName, isRecord, noUser, noVirtualHost } from './admin-changes.ts';
 import { type AccessRules, Permissions } from './auth/permissions.ts';
 import type { UserDirectory } from './auth/user-directory.ts';
 import { EMPTY_RECORD, plainPermissions, recordOf, type UserRecord } from './auth/user-record.ts';
+import type { PolicyAdministration } from './broker-policies.ts';
 import { show, suggestion } from './config-error.ts';
 import type { Owner } from './core/ports.ts';
 import { VirtualHost, type VirtualHostContext } from './core/virtual-host.ts';
 import type { Logger } from './log.ts';
 import type { AmqpListener } from './protocols/amqp/amqp-listener.ts';
+import { isLimited, userLimits } from './runtime-parameters.ts';
 import type { DiskStore } from './storage/disk-store.ts';
 
 /** A user of a running broker; everything but its password. */
@@ -33,23 +36,8 @@ export interface UserChange {
   readonly permissions?: Readonly<Record<string, AccessRules | null>> | undefined;
 }
 
-/** Why a virtual host or a user could not be changed. Nothing of it was done, unless `code` is `failed`. */
-export class AdminError extends Error {
-  override readonly name = 'AdminError';
-  /**
-   * `invalid`: what was asked for is not allowed. `not-found`: there is no such virtual host or user. `closed`: the broker is closed.
-   * `failed`: the broker can't keep anything safe any more (see its event `error`), and the change may be gone after a restart.
-   */
-  readonly code: 'invalid' | 'not-found' | 'closed' | 'failed';
-
-  constructor(code: AdminError['code'], message: string) {
-    super(message);
-    this.code = code;
-  }
-}
-
 /** The part of a broker that changes what there is. */
-export interface Administration {
+export interface Administration extends PolicyAdministration {
   /** Names of the virtual hosts that there are now. */
   readonly virtualHosts: readonly string[];
   /** The users that there are now, without their passwords. */
@@ -62,9 +50,9 @@ export interface Administration {
    */
   createVirtualHost(name: string): Promise<void>;
   /**
-   * Deletes a virtual host with its queues, exchanges and messages, and everybody's permissions on it. As in RabbitMQ its consumers
-   * are cancelled and its connections closed, with 320 CONNECTION_FORCED "vhost 'name' is deleted". One that the configuration
-   * names is there again after a restart, empty. Done at once; resolves when it is durable.
+   * Deletes a virtual host with its queues, exchanges, messages, policies and limits, and everybody's permissions on it. As in
+   * RabbitMQ its consumers are cancelled and its connections closed, with 320 CONNECTION_FORCED "vhost 'name' is deleted". One that
+   * the configuration names is there again after a restart, empty. Done at once; resolves when it is durable.
    * @throws {AdminError} `not-found`
    */
   deleteVirtualHost(name: string): Promise<void>;
@@ -79,7 +67,7 @@ export interface Administration {
    */
   putUser(user: UserChange): Promise<void>;
   /**
-   * Deletes a user. As in RabbitMQ its connections are closed, with 320 CONNECTION_FORCED "user 'name' is deleted". One that the
+   * Deletes a user with its limits. As in RabbitMQ its connections are closed, with 320 CONNECTION_FORCED "user 'name' is deleted". One that the
    * configuration names stays deleted until the configuration gives it another password, or `putUser` makes it again; the default
    * user until `putUser` does. Done at once; resolves when it is durable.
    * @throws {AdminError} `not-found`
@@ -96,6 +84,7 @@ export interface BrokerAdminParts {
   /** Null where everything is in memory. */
   readonly store: DiskStore | null;
   readonly listener: Pick<AmqpListener, 'closeConnections'>;
+  readonly changes: AdminChanges;
   readonly logger: Logger;
 }
 
@@ -119,11 +108,8 @@ export function tellOfUsers({ overridden: { changed, deleted }, users }: UserDir
     logger.warn({}, 'there is no user, so nobody can log in: name one in the configuration');
 }
 
-export class BrokerAdmin implements Administration {
+export class BrokerAdmin implements Omit<Administration, keyof PolicyAdministration> {
   readonly #parts: BrokerAdminParts;
-  /** Rejects what waits to be durable. */
-  readonly #waiting = new Set<(error: AdminError) => void>();
-  #refusal: AdminError | null = null;
 
   constructor(parts: BrokerAdminParts) {
     this.#parts = parts;
@@ -140,7 +126,7 @@ export class BrokerAdmin implements Administration {
   }
 
   async createVirtualHost(name: string): Promise<void> {
-    this.#check();
+    this.#parts.changes.check();
     checkName(name, 'a virtual host');
     const { virtualHosts, context, store, logger } = this.#parts;
     if (!virtualHosts.has(name)) {
@@ -148,16 +134,17 @@ export class BrokerAdmin implements Administration {
       store?.virtualHostCreated(name);
       logger.info({ vhost: name }, 'virtual host created');
     }
-    await this.#durable();
+    await this.#parts.changes.durable();
   }
 
   async deleteVirtualHost(name: string): Promise<void> {
-    this.#check();
+    this.#parts.changes.check();
     const { virtualHosts, directory, store, listener, logger } = this.#parts;
     const virtualHost = virtualHosts.get(name);
-    if (virtualHost === undefined) throw new AdminError('not-found', `virtual host ${show(name)} does not exist`);
+    if (virtualHost === undefined) throw noVirtualHost(name);
     // All of it in one turn, and so in one record of the log: after a crash it is there as it was, or not at all.
     virtualHosts.delete(name);
+    virtualHost.stop();
     for (const { name: queue, settings } of [...virtualHost.queues.values()]) {
       virtualHost.deleteQueue(queue, { ifUnused: false, ifEmpty: false }, settings.owner ?? NOBODY);
     }
@@ -167,64 +154,35 @@ export class BrokerAdmin implements Administration {
     directory.virtualHostDeleted(name);
     listener.closeConnections((session) => session.virtualHost === virtualHost, `vhost '${name}' is deleted`);
     logger.info({ vhost: name }, 'virtual host deleted');
-    await this.#durable();
+    await this.#parts.changes.durable();
   }
 
   async putUser(change: UserChange): Promise<void> {
-    this.#check();
+    this.#parts.changes.check();
     const { directory, logger } = this.#parts;
     const { name } = checkShape(change);
     const known = directory.users.get(name);
     directory.put(name, this.#changed(change, known ?? EMPTY_RECORD));
     logger.info({ user: name }, known === undefined ? 'user created' : 'user changed');
-    await this.#durable();
+    await this.#parts.changes.durable();
   }
 
   async deleteUser(name: string): Promise<void> {
-    this.#check();
-    const { directory, listener, logger } = this.#parts;
+    this.#parts.changes.check();
+    const { directory, store, listener, logger } = this.#parts;
     const user = directory.users.get(name);
-    if (user === undefined) throw new AdminError('not-found', `user ${show(name)} does not exist`);
+    if (user === undefined) throw noUser(name);
     directory.remove(name);
+    if (isLimited(user.limits)) store?.parameterCleared('', userLimits(user).component, name);
     listener.closeConnections((session) => session.user === user, `user '${name}' is deleted`);
     logger.info({ user: name }, 'user deleted');
-    await this.#durable();
-  }
-
-  /** From now on nothing is changed any more. What waits to be durable will be when the data folder is closed. */
-  close(): void {
-    this.#refusal ??= new AdminError('closed', 'the broker is closed');
-  }
-
-  /** Nothing becomes durable any more. */
-  failed(error: Error): void {
-    const refusal = new AdminError('failed', `the broker can not keep changes safe any more: ${error.message}`);
-    this.#refusal = refusal;
-    for (const reject of this.#waiting) reject(refusal);
-    this.#waiting.clear();
-  }
-
-  #check(): void {
-    // A fresh one each time, with the trace of who asked.
-    if (this.#refusal !== null) throw new AdminError(this.#refusal.code, this.#refusal.message);
-  }
-
-  #durable(): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#waiting.add(reject);
-      this.#parts.context.durability.whenDurable(() => {
-        this.#waiting.delete(reject);
-        resolve();
-      });
-    });
+    await this.#parts.changes.durable();
   }
 
   #changed({ password, tags, permissions }: UserChange, before: UserRecord): UserRecord {
     const rules = new Map(before.permissions);
     for (const [vhost, change] of Object.entries(permissions ?? {})) {
-      if (!this.#parts.virtualHosts.has(vhost)) {
-        throw new AdminError('not-found', `virtual host ${show(vhost)} does not exist`);
-      }
+      if (!this.#parts.virtualHosts.has(vhost)) throw noVirtualHost(vhost);
       if (change === null) rules.delete(vhost);
       else rules.set(vhost, compileRules(change, vhost));
     }
@@ -235,11 +193,6 @@ export class BrokerAdmin implements Administration {
       permissions: rules,
     };
   }
-}
-
-function checkName(name: unknown, what: string): asserts name is string {
-  if (typeof name === 'string' && name !== '' && Buffer.byteLength(name) <= 255) return;
-  throw new AdminError('invalid', `the name of ${what} is a text of 1 to 255 bytes, which ${show(name)} is not`);
 }
 
 /** Checks all that can be checked of a change by itself. No message ever shows a password. */
@@ -279,8 +232,4 @@ function compileRules(rules: unknown, vhost: string): Permissions {
   } catch (error) {
     throw new AdminError('invalid', error instanceof Error ? error.message : String(error));
   }
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -163,6 +163,27 @@ export const OPTIONS = {
     defaultValue: () => 0,
     help: 'most open connections; 0 for no limit',
   }),
+  /** Most queues of all virtual hosts together. Default: 0, no limit. */
+  maxQueues: option({
+    kind: integer(0, 2 ** 31 - 1),
+    defaultValue: () => 0,
+    help: 'most queues of all virtual hosts; 0 for no limit',
+  }),
+  /**
+   * How often a message may be redelivered by a quorum queue that is given no `x-delivery-limit` or policy; then it is dead-lettered or
+   * dropped. -1 for no limit, as in RabbitMQ 3; RabbitMQ 4 has 20. Default: -1.
+   */
+  quorumDeliveryLimit: option({
+    kind: integer(-1, 2 ** 31 - 1),
+    defaultValue: () => -1,
+    help: 'redeliveries of a message by a quorum queue that says nothing of them; -1 for no limit',
+  }),
+  /** Time in which a delivery must be acknowledged, in ms; then its channel is closed. 0 is off. Default: 1800000, half an hour. */
+  consumerTimeoutMs: option({
+    kind: integer(0, MAX_TIMER_MS),
+    defaultValue: () => 1_800_000,
+    help: 'time that a consumer has to acknowledge a delivery; 0 for no limit',
+  }),
   /** Largest message body, 1 byte to 512 MiB. Default: 128 MiB. */
   maxMessageSizeBytes: option({
     kind: bytes(1, Math.min(512 * 2 ** 20, constants.MAX_LENGTH)),
@@ -250,12 +271,12 @@ export const OPTIONS = {
     defaultText: 'leveret@<hostname>',
     help: 'cluster name that clients are told',
   }),
-  /** Exchange types beside direct, fanout, topic and headers. */
+  /** Exchange types beside the built-in ones. */
   exchangeTypes: option({
     kind: programmatic<readonly ExchangeType[]>('a list of exchange types { name, createRouter }', isExchangeTypeList),
     defaultValue: () => [],
     defaultText: 'none',
-    help: 'exchange types of your own beside direct, fanout, topic and headers',
+    help: 'exchange types of your own beside the built-in ones',
   }),
 };
 

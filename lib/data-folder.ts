@@ -1,5 +1,5 @@
 // The data folder of a broker, wired: the store on the real disk, the watch over its free space, and what was in it before.
-import type { UserEntry } from './auth/user-directory.ts';
+import type { UserDirectory, UserEntry } from './auth/user-directory.ts';
 import type { BrokerConfig } from './config.ts';
 import type { Alarms } from './core/alarms.ts';
 import { BrokerError, describeResource } from './core/errors.ts';
@@ -9,6 +9,7 @@ import type { PublishFlow } from './core/publish-flow.ts';
 import type { TurnScheduler } from './core/turn.ts';
 import type { VirtualHost } from './core/virtual-host.ts';
 import type { Logger } from './log.ts';
+import { currentParameters, restoreParameter } from './runtime-parameters.ts';
 import { DiskMonitor } from './storage/disk-monitor.ts';
 import { DiskStore } from './storage/disk-store.ts';
 import type { DiskRoom } from './storage/log-files.ts';
@@ -129,12 +130,17 @@ export class DataFolder {
 
   /**
    * Fills the virtual hosts with what was there before, and begins to write down what changes.
-   * @param users what is to be remembered of users, asked at every checkpoint
-   * @throws {BrokerError} for what was there and is not known any more, such as an exchange type
+   * @throws {StorageError} for what was there and is not known any more, such as an exchange type
    */
-  start(virtualHosts: ReadonlyMap<string, VirtualHost>, users: () => Iterable<UserEntry>): void {
+  start(virtualHosts: ReadonlyMap<string, VirtualHost>, directory: UserDirectory): void {
     const { store } = this;
     const { topology } = store;
+    // Before what they apply to.
+    for (const parameter of topology.parameters.values()) {
+      const { component, name, virtualHost: vhost } = parameter;
+      const restore = (): void => restoreParameter(parameter, virtualHosts, directory.users);
+      restored(`${component} '${name}'${vhost === '' ? '' : ` in vhost '${vhost}'`}`, restore);
+    }
     for (const { vhost, ...exchange } of topology.exchanges.values()) {
       const restore = (): void => virtualHosts.get(vhost)?.restoreExchange({ ...exchange, durable: true });
       restored(describeResource('exchange', exchange.name, vhost), restore);
@@ -152,7 +158,8 @@ export class DataFolder {
     for (const name of virtualHosts.keys()) if (!topology.vhosts.has(name)) store.virtualHostCreated(name);
     store.start(() => ({
       vhosts: virtualHosts.keys(),
-      users: users(),
+      users: directory.entries(),
+      parameters: currentParameters(virtualHosts, directory.users),
       exchanges: eachOf(virtualHosts, (virtualHost) => virtualHost.durableExchanges()),
       bindings: eachOf(virtualHosts, (virtualHost) => virtualHost.durableBindings()),
     }));
@@ -198,7 +205,7 @@ function restored<T>(resource: string, restore: () => T): T {
   try {
     return restore();
   } catch (error) {
-    if (!(error instanceof BrokerError)) throw error;
+    if (!(error instanceof BrokerError || error instanceof SyntaxError)) throw error;
     const text = `the data folder holds ${resource}, which this broker can not have: ${error.message}`;
     throw new StorageError(text, { cause: error });
   }

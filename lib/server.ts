@@ -5,9 +5,17 @@ import type { Duplex } from 'node:stream';
 import { getHeapStatistics } from 'node:v8';
 import { decodeFieldTable } from '../codec/field-table.ts';
 import { builtInExchangeTypes, ExchangeTypeRegistry } from '../exchanges/exchange-type-registry.ts';
+import { AdminChanges } from './admin-changes.ts';
 import { createSaslMechanisms } from './auth/sasl.ts';
 import { UserDirectory } from './auth/user-directory.ts';
 import { type Administration, BrokerAdmin, type BrokerUser, tellOfUsers, type UserChange } from './broker-admin.ts';
+import {
+  type BrokerPolicy,
+  PolicyAdmin,
+  type PolicyOptions,
+  type UserLimits,
+  type VirtualHostLimits,
+} from './broker-policies.ts';
 import { systemClock } from './clock.ts';
 import { type BrokerConfig, type BrokerOptions, resolveOptions } from './config.ts';
 import { Alarms } from './core/alarms.ts';
@@ -123,17 +131,24 @@ async function createCore(config: BrokerConfig, isDefaultUser: boolean): Promise
   try {
     const exchangeTypes = new ExchangeTypeRegistry([...builtInExchangeTypes, ...config.exchangeTypes]);
     const store = folder?.store ?? null;
+    const virtualHosts = new Map<string, VirtualHost>();
     const context: VirtualHostContext = {
       exchangeTypes,
       memory,
       turn,
       slab,
+      clock: systemClock,
       defect,
       durability: store ?? IN_MEMORY,
       store,
+      quorumDeliveryLimit: config.quorumDeliveryLimit < 0 ? Infinity : config.quorumDeliveryLimit,
+      queueQuota: {
+        limit: config.maxQueues === 0 ? Infinity : config.maxQueues,
+        count: () => [...virtualHosts.values()].reduce((sum, { queues }) => sum + queues.size, 0),
+      },
     };
     const names = new Set([...config.vhosts, ...(folder?.virtualHostNames ?? [])]);
-    const virtualHosts = new Map([...names].map((name) => [name, new VirtualHost(name, context)]));
+    for (const name of names) virtualHosts.set(name, new VirtualHost(name, context));
     const directory = new UserDirectory({
       definitions: config.users,
       isDefault: isDefaultUser,
@@ -141,7 +156,7 @@ async function createCore(config: BrokerConfig, isDefaultUser: boolean): Promise
       journal: store,
     });
     tellOfUsers(directory, logger);
-    folder?.start(virtualHosts, () => directory.entries());
+    folder?.start(virtualHosts, directory);
     return { logger, memory, alarms, flow, turn, slab, events, virtualHosts, context, directory, folder };
   } catch (error) {
     await folder?.close();
@@ -163,14 +178,16 @@ class RunningBroker implements Broker {
   readonly #core: BrokerCore;
   readonly #amqp: AmqpListener;
   readonly #admin: BrokerAdmin;
+  readonly #policies: PolicyAdmin;
+  readonly #changes: AdminChanges;
   readonly #server: Server;
   #port = 0;
   #closed: Promise<void> | undefined;
 
   constructor(config: BrokerConfig, core: BrokerCore) {
     const { logger, memory, alarms, flow, turn, slab, virtualHosts, context, directory, folder } = core;
-    const { frameMaxBytes, channelMax, heartbeatSeconds, handshakeTimeoutMs, maxMessageSizeBytes, loopbackUsers } =
-      config;
+    const { frameMaxBytes, channelMax, heartbeatSeconds, handshakeTimeoutMs } = config;
+    const { maxMessageSizeBytes, consumerTimeoutMs, loopbackUsers } = config;
     this.#config = config;
     this.#core = core;
     this.#amqp = new AmqpListener(
@@ -181,6 +198,7 @@ class RunningBroker implements Broker {
         heartbeatSeconds,
         handshakeTimeoutMs,
         maxMessageSizeBytes,
+        consumerTimeoutMs,
         users: directory.users,
         saslMechanisms: createSaslMechanisms({ decodeTable }),
         loopbackUsers,
@@ -195,15 +213,12 @@ class RunningBroker implements Broker {
       },
       config.maxConnections,
     );
-    this.#admin = new BrokerAdmin({
-      virtualHosts,
-      context,
-      directory,
-      store: folder?.store ?? null,
-      listener: this.#amqp,
-      logger,
-    });
-    core.events.on('failed', (error: Error) => this.#admin.failed(error));
+    const changes = new AdminChanges(context.durability);
+    const store = folder?.store ?? null;
+    this.#changes = changes;
+    this.#admin = new BrokerAdmin({ virtualHosts, context, directory, store, listener: this.#amqp, changes, logger });
+    this.#policies = new PolicyAdmin({ virtualHosts, users: directory.users, store, changes, logger });
+    core.events.on('failed', (error: Error) => changes.failed(error));
     this.#server = createServer({ noDelay: true }, (socket: Socket) => this.#amqp.accept(socket, socket, true));
   }
 
@@ -260,6 +275,46 @@ class RunningBroker implements Broker {
     return this.#admin.deleteUser(name);
   }
 
+  get policies(): readonly BrokerPolicy[] {
+    return this.#policies.policies;
+  }
+
+  get operatorPolicies(): readonly BrokerPolicy[] {
+    return this.#policies.operatorPolicies;
+  }
+
+  putPolicy(policy: PolicyOptions): Promise<void> {
+    return this.#policies.putPolicy(policy);
+  }
+
+  deletePolicy(vhost: string, name: string): Promise<void> {
+    return this.#policies.deletePolicy(vhost, name);
+  }
+
+  putOperatorPolicy(policy: PolicyOptions): Promise<void> {
+    return this.#policies.putOperatorPolicy(policy);
+  }
+
+  deleteOperatorPolicy(vhost: string, name: string): Promise<void> {
+    return this.#policies.deleteOperatorPolicy(vhost, name);
+  }
+
+  virtualHostLimits(vhost: string): VirtualHostLimits {
+    return this.#policies.virtualHostLimits(vhost);
+  }
+
+  setVirtualHostLimits(vhost: string, limits: Partial<VirtualHostLimits>): Promise<void> {
+    return this.#policies.setVirtualHostLimits(vhost, limits);
+  }
+
+  userLimits(user: string): UserLimits {
+    return this.#policies.userLimits(user);
+  }
+
+  setUserLimits(user: string, limits: Partial<UserLimits>): Promise<void> {
+    return this.#policies.setUserLimits(user, limits);
+  }
+
   async listen(): Promise<void> {
     const server = this.#server;
     await new Promise<void>((resolve, reject) => {
@@ -290,7 +345,7 @@ class RunningBroker implements Broker {
   }
 
   close(): Promise<void> {
-    this.#admin.close();
+    this.#changes.close();
     this.#closed ??= this.#close();
     return this.#closed;
   }
@@ -306,6 +361,8 @@ class RunningBroker implements Broker {
     try {
       await this.#amqp.close(this.#config.shutdownTimeoutMs);
       await stopped;
+      // What changed from here on would make the last checkpoint one that is not the last.
+      for (const virtualHost of this.#core.virtualHosts.values()) virtualHost.stop();
       await this.#core.folder?.close();
     } finally {
       clearInterval(stayAlive);

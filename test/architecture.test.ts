@@ -44,7 +44,7 @@ const LAYERS: readonly Layer[] = [
   },
   {
     name: 'the composition root',
-    files: /^lib\/(server|broker-admin|data-folder|index|clock)\.ts$/,
+    files: /^lib\/(server|admin-changes|broker-(admin|policies)|data-folder|runtime-parameters|index|clock)\.ts$/,
     mayImport: [/^(codec|exchanges|lib)\//],
   },
   {

@@ -6,6 +6,21 @@ import { EMPTY_RECORD, recordOf, type UserDefinition, type UserRecord } from './
 
 export type { UserDefinition } from './user-record.ts';
 
+/** What one user may have open at once, over all virtual hosts; changed while it is used. */
+export interface UserLimits {
+  /** Most open connections; Infinity for no limit. */
+  maxConnections: number;
+  /** Most open channels of all its connections; Infinity for no limit. */
+  maxChannels: number;
+}
+
+/** What one user has open now, over all virtual hosts; kept by the protocols. */
+export interface UserUsage {
+  connections: number;
+  /** Of all its connections. */
+  channels: number;
+}
+
 /** A user that can log in. Whoever holds one sees its changes: nothing of it is worth keeping beside it. */
 export interface User {
   readonly name: string;
@@ -14,12 +29,16 @@ export interface User {
   readonly passwordHash: string;
   /** By virtual host. */
   readonly permissions: ReadonlyMap<string, Permissions>;
+  readonly limits: UserLimits;
+  readonly inUse: UserUsage;
   /** What the user may do in a virtual host; undefined when the virtual host is closed to the user. */
   permissionsFor(vhost: string): Permissions | undefined;
 }
 
 class LiveUser implements User {
   readonly name: string;
+  readonly limits: UserLimits = { maxConnections: Infinity, maxChannels: Infinity };
+  readonly inUse: UserUsage = { connections: 0, channels: 0 };
   record: UserRecord;
 
   constructor(name: string, record: UserRecord) {

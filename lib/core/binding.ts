@@ -1,10 +1,20 @@
 // A binding of an exchange to a queue or to another exchange, and the set of those that end at one destination.
 import type { FieldTable } from '../../codec/field-table.ts';
 import type { Arguments, Binding as ExchangeBinding } from '../../exchanges/exchange-type.ts';
+import { bytesOf } from '../../exchanges/text-bytes.ts';
 import type { Exchange } from './exchange.ts';
-import type { Queue } from './queue.ts';
+import type { MessageTarget, Queue } from './queue.ts';
 
 export type Destination = Queue | Exchange;
+
+/** Where an exchange's router may lead: to what is bound to it, or to what holds messages back for it. */
+export type RouteTarget = MessageTarget | Exchange;
+
+/** Sorts destinations as RabbitMQ does. */
+export function compareDestinations(a: RouteTarget, b: RouteTarget): number {
+  if (a.isExchange !== b.isExchange) return a.isExchange ? -1 : 1;
+  return Buffer.compare(bytesOf(a.name), bytesOf(b.name));
+}
 
 /** Names a binding's ends: what `queue.bind` and `exchange.bind` share. */
 export interface BindingRequest {

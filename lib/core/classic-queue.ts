@@ -1,11 +1,11 @@
-// A queue whose messages wait in memory, and on disk where there is one. A message goes straight to a consumer that can take it;
-// else it waits in its place.
+// A queue of type classic, or quorum on one node: messages wait in memory, and on disk where there is one. A message goes
+// straight to a consumer that can take it; else it waits in its place.
 import { BindingSet } from './binding.ts';
 import type { Consumer, ConsumerHost } from './consumer.ts';
-import { ConsumerRing } from './consumer-ring.ts';
+import { type ConsumerGroup, ConsumerRing } from './consumer-ring.ts';
+import { type DeadlineTask, newDeadline } from './deadlines.ts';
+import { queueTypeOf } from './declaration-checks.ts';
 import { BrokerError, describeResource } from './errors.ts';
-import { LengthLimit } from './length-limit.ts';
-import type { MemoryAccount } from './memory-account.ts';
 import type { Message } from './message.ts';
 import {
   type PlacedMessages,
@@ -14,66 +14,63 @@ import {
   type StoredQueue,
   survivesRestart,
 } from './message-store.ts';
+import { type Getter, PendingGets } from './pending-gets.ts';
+import type { QueueLevel } from './positions.ts';
+import { createReady } from './priority-messages.ts';
 import type { Confirmation, Delivery, Queue, QueueSettings } from './queue.ts';
-import { ReadyMessages } from './ready-messages.ts';
-import type { RetentionSlab } from './retention-slab.ts';
-import type { TurnScheduler, TurnTask } from './turn.ts';
+import { QueueContents } from './queue-contents.ts';
+import type { QueueContext } from './queue-context.ts';
+import type { QueueFeatures } from './queue-features.ts';
+import type { Ready } from './ready-messages.ts';
+import { SingleActive } from './single-active.ts';
+import type { TurnTask } from './turn.ts';
 
-/** Fewer ready messages than this in memory, and the next ones are read from disk before they are needed. */
-const READ_AHEAD_MESSAGES = 1024;
-
-const NOTHING: PlacedMessages = { messages: [], positions: [] };
-
-/** What a queue needs from its virtual host. */
-export interface QueueContext {
-  readonly virtualHost: string;
-  readonly memory: MemoryAccount;
-  readonly turn: TurnScheduler;
-  readonly slab: RetentionSlab;
-  /** Logs a defect of ours. */
-  defect(error: unknown): void;
-  /** The last consumer left an auto-delete queue. */
-  queueUnused(queue: Queue): void;
-  /** Room on disk for a queue that comes into being; null where there is no disk. */
-  createStore(queue: StoredQueue): QueueStore | null;
-}
-
-/** A `get` that waits for the disk. */
-interface Getter {
-  readonly noAck: boolean;
-  readonly done: (delivery: Delivery | null) => void;
-}
-
-export class ClassicQueue implements Queue, ConsumerHost, StoredQueue, TurnTask {
+export class ClassicQueue implements Queue, ConsumerHost, StoredQueue, TurnTask, DeadlineTask {
   readonly settings: QueueSettings;
   readonly bindings = new BindingSet();
+  readonly deadline = newDeadline();
   readonly #context: QueueContext;
-  readonly #ready = new ReadyMessages();
-  readonly #consumers = new ConsumerRing();
-  readonly #limit: LengthLimit | null;
+  readonly #ready: Ready;
   readonly #store: QueueStore | null;
+  readonly #contents: QueueContents;
+  readonly #consumers: ConsumerGroup;
+  readonly #gets = new PendingGets();
   /** Persistent messages survive a restart. */
   readonly #survives: boolean;
-  readonly #deliveryCounts = new Map<number, number>();
-  #getters: Getter[] = [];
+  readonly #isQuorum: boolean;
+  #features: QueueFeatures;
+  #lastUsedMs: number;
   #unacknowledged = 0;
   #inTurn = false;
+  #delivers = false;
   #closed = false;
 
   /** @param recovered what it was before a restart; null for a new queue */
   constructor(settings: QueueSettings, context: QueueContext, recovered: RecoveredQueue | null = null) {
     this.settings = settings;
     this.#context = context;
-    this.#limit = LengthLimit.of(settings.arguments);
+    this.#isQuorum = queueTypeOf(settings.arguments) === 'quorum';
     this.#survives = survivesRestart(settings);
-    if (recovered !== null) {
-      this.#ready.nextPosition = recovered.nextPosition;
-      this.#ready.deliveredTo = recovered.deliveredTo;
-      for (const [position, count] of recovered.deliveryCounts) this.#deliveryCounts.set(position, count);
-      this.#limit?.recovered(recovered.bodyBytes ?? 0);
-    }
+    this.#features = context.features(settings);
+    this.#lastUsedMs = context.clock.epochMs();
+    const isSingle = settings.arguments.get('x-single-active-consumer')?.value === true;
+    this.#consumers = isSingle ? new SingleActive(!this.#isQuorum) : new ConsumerRing();
+    this.#ready = createReady(settings.arguments, recovered, this.#isQuorum);
     this.#store = recovered === null ? context.createStore(this) : recovered.attach(this);
     this.#ready.store = this.#store;
+    this.#contents = new QueueContents({
+      queue: this,
+      context,
+      ready: this.#ready,
+      store: this.#store,
+      survives: this.#survives,
+      isQuorum: this.#isQuorum,
+      pagedBytes: recovered?.bodyBytes ?? 0,
+      nextChanged: () => this.#schedule(),
+    });
+    const { deliveryCounts } = this.#contents.departures;
+    for (const [position, count] of recovered?.deliveryCounts ?? []) deliveryCounts.set(position, count);
+    this.applyFeatures(this.#features);
   }
 
   get isExchange(): false {
@@ -84,8 +81,20 @@ export class ClassicQueue implements Queue, ConsumerHost, StoredQueue, TurnTask 
     return this.settings.name;
   }
 
+  get features(): QueueFeatures {
+    return this.#features;
+  }
+
+  get refusesGlobalPrefetch(): boolean {
+    return this.#isQuorum;
+  }
+
+  get tellsDeliveryCount(): boolean {
+    return this.#isQuorum;
+  }
+
   get messageCount(): number {
-    return this.#ready.length + (this.#store?.pagedCount ?? 0);
+    return this.#contents.count;
   }
 
   get unacknowledgedCount(): number {
@@ -96,29 +105,42 @@ export class ClassicQueue implements Queue, ConsumerHost, StoredQueue, TurnTask 
     return this.#consumers.size;
   }
 
-  publish(message: Message, confirmation: Confirmation | null): void {
-    if (this.#limit?.refuses(message, this.messageCount) === true) {
-      confirmation?.settled(false);
+  applyFeatures(features: QueueFeatures): void {
+    this.#features = features;
+    this.#contents.configure(features);
+    this.#schedule();
+  }
+
+  used(): void {
+    this.#lastUsedMs = this.#context.clock.epochMs();
+  }
+
+  publish(published: Message, confirmation: Confirmation | null): void {
+    const contents = this.#contents;
+    if (contents.refuses(published)) {
+      this.#refuse(published, confirmation);
       return;
     }
-    const consumer = this.messageCount === 0 ? this.#consumers.next() : null;
+    const message = contents.own(published);
+    const consumer = contents.count === 0 ? this.#consumers.next() : null;
     if (consumer === null) {
-      this.#enqueue(message, confirmation);
-      return;
+      contents.add(message, confirmation);
+      this.#inNextTurn();
+    } else if (consumer.noAck) {
+      this.#handOver(consumer, message, this.#ready.skip(message), false);
+      confirmation?.settled(true);
+    } else {
+      this.#handOver(consumer, message, contents.addTaken(message, confirmation), false);
     }
-    const position = this.#ready.skip();
-    if (!consumer.noAck) {
-      this.#context.memory.retain(message);
-      this.#keep(message, position, confirmation);
-    }
-    this.#handOver(consumer, message, position, false);
-    if (consumer.noAck) confirmation?.settled(true);
   }
 
   /** What is still here after the turn it came in must not pin the chunks it came in. */
   endTurn(): void {
     this.#inTurn = false;
     this.#ready.isolate(this.#context.slab);
+    if (!this.#delivers) return;
+    this.#delivers = false;
+    this.deliver();
   }
 
   turnFailed(error: unknown): void {
@@ -127,19 +149,31 @@ export class ClassicQueue implements Queue, ConsumerHost, StoredQueue, TurnTask 
   }
 
   get(noAck: boolean, done: (delivery: Delivery | null) => void): void {
+    this.used();
+    const getter = { noAck, done };
+    if (!this.#gets.isWaiting && this.#serve(getter)) return;
     if (this.messageCount === 0) {
       done(null);
       return;
     }
-    const getter = { noAck, done };
-    if (this.#getters.length === 0 && this.#serve(getter)) return;
-    this.#getters.push(getter);
+    this.#gets.add(getter);
     this.#store?.load();
   }
 
+  checkGet(): void {
+    if (!this.#isQuorum || !(this.#consumers instanceof SingleActive)) return;
+    const resource = describeResource('queue', this.name, this.#context.virtualHost);
+    const reason = 'basic.get operations are not supported by quorum queues with single active consumer';
+    throw new BrokerError('RESOURCE_LOCKED', `cannot obtain access to locked ${resource}. ${reason}`);
+  }
+
   checkConsumer(consumer: Consumer): void {
+    // RabbitMQ's quorum queues don't know exclusive consumers.
+    if (this.#isQuorum) return;
     const { first } = this.#consumers;
-    if (first === undefined || (!consumer.exclusive && !first.exclusive)) return;
+    // An exclusive consumer and others that wait to take over exclude each other.
+    const isAlone = first === undefined && !(this.#consumers instanceof SingleActive);
+    if (isAlone || (!consumer.exclusive && first?.exclusive !== true)) return;
     const resource = describeResource('queue', this.name, this.#context.virtualHost);
     throw new BrokerError('ACCESS_REFUSED', `${resource} in exclusive use`);
   }
@@ -147,13 +181,17 @@ export class ClassicQueue implements Queue, ConsumerHost, StoredQueue, TurnTask 
   addConsumer(consumer: Consumer): void {
     consumer.host = this;
     this.#consumers.add(consumer);
+    this.#schedule();
     this.deliver();
   }
 
   removeConsumer(consumer: Consumer): void {
     if (!this.#consumers.remove(consumer)) return;
     consumer.host = null;
-    if (this.#consumers.size === 0 && this.settings.autoDelete) this.#context.queueUnused(this);
+    this.used();
+    this.#schedule();
+    if (this.#consumers.size > 0) this.#deliverSoon();
+    else if (this.settings.autoDelete) this.#context.queueUnused(this);
   }
 
   consumerReady(consumer: Consumer): void {
@@ -166,79 +204,86 @@ export class ClassicQueue implements Queue, ConsumerHost, StoredQueue, TurnTask 
 
   acknowledge(message: Message, position: number): void {
     this.#countSettled();
-    this.#forget(message, position);
+    this.#contents.departures.forget(message, position);
   }
 
   reject(message: Message, position: number): void {
     this.#countSettled();
-    this.#forget(message, position);
+    const { departures } = this.#contents;
+    if (this.#closed) departures.forget(message, position);
+    else departures.discard(message, position, 'rejected');
   }
 
   requeue(message: Message, position: number): void {
     this.#countSettled();
-    if (this.#closed) {
-      this.#forget(message, position);
-      return;
-    }
-    // It may wait here for long, and `endTurn` looks at new messages only.
-    this.#context.slab.begin(message.bytesToIsolate);
-    message.isolate(this.#context.slab);
-    if (this.#survives && message.persistent && this.#store !== null) {
-      const count = (this.#deliveryCounts.get(position) ?? 0) + 1;
-      this.#deliveryCounts.set(position, count);
-      this.#store.returned(message, position, count);
-    }
-    this.#ready.giveBack(message, position);
-    if (this.#limit !== null) this.#keepLimit(this.#limit, message);
+    if (this.#closed) this.#contents.departures.forget(message, position);
+    else this.#contents.giveBack(message, position, false);
+  }
+
+  abandon(message: Message, position: number): void {
+    this.#countSettled();
+    if (this.#closed) this.#contents.departures.forget(message, position);
+    else this.#contents.giveBack(message, position, true);
   }
 
   deliver(): void {
-    if (this.messageCount === 0) return;
-    for (;;) {
-      const consumer = this.#consumers.ready > 0 && this.#getters.length === 0 ? this.#consumers.next() : null;
-      if (consumer === null) return;
-      const message = this.#takeFirst();
-      if (message === undefined) break;
+    const contents = this.#contents;
+    if (contents.count === 0) return;
+    while (this.#consumers.ready > 0 && !this.#gets.isWaiting) {
+      const message = contents.takeFirst();
+      if (message === undefined) {
+        if (this.#store !== null && this.#store.pagedCount > 0) this.#store.load();
+        return;
+      }
       const { position } = this.#ready;
-      this.#handOver(consumer, message, position, this.#ready.redelivered);
-      if (consumer.noAck) this.#forget(message, position);
+      const redelivered = this.#ready.redelivered || contents.deliveryCountOf(position) > 0;
+      const consumer = this.#consumers.next();
+      if (consumer === null) {
+        // What expired before it was dead-lettered to this consumer's connection, which is congested by now.
+        contents.putBack(message, position);
+        return;
+      }
+      this.#handOver(consumer, message, position, redelivered);
+      if (consumer.noAck) contents.departures.forget(message, position);
     }
-    if (this.#store !== null && this.#store.pagedCount > 0) this.#store.load();
   }
 
   purge(): number {
-    const paged = this.#store?.purge() ?? 0;
-    const inMemory = this.#ready.clear((message, position) => this.#forget(message, position));
-    this.#limit?.clear();
-    this.#answerGetters();
-    return paged + inMemory;
+    const count = this.#contents.purge();
+    this.#gets.answerEmpty();
+    return count;
   }
 
   close(): void {
     this.#closed = true;
+    this.#context.deadlines.set(this, Infinity);
     const consumers = [...this.#consumers];
     for (const consumer of consumers) {
       consumer.host = null;
       this.#consumers.remove(consumer);
     }
-    this.#store?.delete();
-    this.#ready.clear((message, position) => this.#forget(message, position));
-    this.#answerGetters();
+    this.#contents.close();
+    this.#gets.answerEmpty();
     for (const consumer of consumers) consumer.sink.consumerCancelled(consumer);
+  }
+
+  deadlineReached(nowMs: number): void {
+    if (nowMs >= this.#unusedAtMs) {
+      this.#context.queueUnused(this);
+      return;
+    }
+    this.#contents.run(nowMs);
+    this.#schedule();
   }
 
   // What the disk asks
 
-  get deliveredTo(): number {
-    return this.#ready.deliveredTo;
-  }
-
-  get nextPosition(): number {
-    return this.#ready.nextPosition;
+  get levels(): readonly QueueLevel[] {
+    return this.#ready.levels;
   }
 
   get deliveryCounts(): ReadonlyMap<number, number> {
-    return this.#deliveryCounts;
+    return this.#contents.departures.deliveryCounts;
   }
 
   get isIdle(): boolean {
@@ -250,95 +295,61 @@ export class ClassicQueue implements Queue, ConsumerHost, StoredQueue, TurnTask 
   }
 
   giveUp(through: number): PlacedMessages {
-    const isPressed = through < 0;
-    if (!isPressed && through < this.#ready.firstPosition) return NOTHING;
-    // The account must not free what still holds a chunk: what leaves is copied first, like what stays.
-    this.#ready.isolate(this.#context.slab);
-    const placed = this.#ready.giveUp(isPressed && this.#consumers.size > 0);
-    this.#limit?.gaveUp(placed.messages);
-    return placed;
+    return this.#contents.giveUp(through, this.#consumers.size > 0);
   }
 
   loaded(placed: PlacedMessages): void {
-    this.#ready.addLoaded(placed);
-    if (this.#limit !== null) {
-      this.#limit.loaded(placed.messages);
-      this.#enforce(this.#limit);
-    }
-    while (this.#getters.length > 0 && this.#serve(this.#getters[0])) this.#getters.shift();
-    if (this.messageCount === 0) this.#answerGetters();
-    else if (this.#getters.length > 0) this.#store?.load();
+    this.#contents.loaded(placed);
+    this.#gets.serve((getter) => this.#serve(getter));
+    if (this.messageCount === 0) this.#gets.answerEmpty();
+    else if (this.#gets.isWaiting) this.#store?.load();
     this.deliver();
   }
 
-  /** It waits in its place, and survives where that was asked for. */
-  #enqueue(message: Message, confirmation: Confirmation | null): void {
-    this.#context.memory.retain(message);
-    const position = this.#ready.push(message);
-    this.#keep(message, position, confirmation);
-    if (this.#limit !== null) this.#keepLimit(this.#limit, message);
+  deadlinesFound(positions: readonly number[], deadlinesMs: readonly number[]): void {
+    for (let i = 0; i < positions.length; i++) this.#contents.expiresAt(deadlinesMs[i], positions[i]);
+  }
+
+  /** When the queue has been without use for as long as it may be. */
+  get #unusedAtMs(): number {
+    return this.#consumers.size > 0 ? Infinity : this.#lastUsedMs + this.#features.expiresMs;
+  }
+
+  #schedule(): void {
+    if (!this.#closed) this.#context.deadlines.set(this, Math.min(this.#contents.nextMs, this.#unusedAtMs));
+  }
+
+  #inNextTurn(): void {
     if (this.#inTurn) return;
     this.#inTurn = true;
     this.#context.turn.add(this);
   }
 
-  /** Has the message written, if it is to survive, and confirmed when it is safe. */
-  #keep(message: Message, position: number, confirmation: Confirmation | null): void {
-    if (this.#survives && message.persistent && this.#store !== null) this.#store.add(message, position, confirmation);
-    else confirmation?.settled(true);
+  /** When whatever happens now is over, since those who could take a message may be about to leave as well. */
+  #deliverSoon(): void {
+    this.#delivers = true;
+    this.#inNextTurn();
   }
 
-  /** The message leaves the queue for good. */
-  #forget(message: Message, position: number): void {
-    if (this.#store !== null) this.#store.remove(message, position);
-    if (this.#deliveryCounts.size > 0) this.#deliveryCounts.delete(position);
-    this.#context.memory.release(message);
+  /** A full queue takes no more. */
+  #refuse(message: Message, confirmation: Confirmation | null): void {
+    const { overflow } = this.#features;
+    if (overflow === 'reject-publish-dlx') this.#contents.departures.turnAway(message, 'maxlen');
+    confirmation?.settled(false);
   }
 
-  #takeFirst(): Message | undefined {
-    const ready = this.#ready;
-    const message = ready.shift();
-    if (message === undefined) return undefined;
-    this.#limit?.removed(message);
-    if (this.#store !== null && ready.length < READ_AHEAD_MESSAGES && this.#store.pagedCount > 0) this.#store.load();
-    return message;
-  }
-
-  /** A message was added: the oldest make room for it where there is a limit. */
-  #keepLimit(limit: LengthLimit, added: Message): void {
-    limit.added(added);
-    this.#enforce(limit);
-  }
-
-  #enforce(limit: LengthLimit): void {
-    while (limit.isExceeded(this.messageCount)) {
-      const dropped = this.#takeFirst();
-      if (dropped === undefined) {
-        // The oldest are on disk alone: `loaded` goes on.
-        this.#store?.load();
-        return;
-      }
-      this.#forget(dropped, this.#ready.position);
-    }
-  }
-
-  /** Gives the first message to a `get`; false when it must be read from disk. */
+  /** Gives the first message to a `get`; false when there is none, or it must be read from disk. */
   #serve({ noAck, done }: Getter): boolean {
-    const message = this.#takeFirst();
+    const message = this.#contents.takeFirst();
     if (message === undefined) return false;
-    const { position, redelivered } = this.#ready;
+    const { position } = this.#ready;
     this.#markDelivered(position);
-    if (noAck) this.#forget(message, position);
+    const deliveryCount = this.#contents.deliveryCountOf(position);
+    const redelivered = this.#ready.redelivered || deliveryCount > 0;
+    if (noAck) this.#contents.departures.forget(message, position);
     else this.#countDelivered();
-    done({ message, position, redelivered });
+    done({ message, position, redelivered, deliveryCount });
     return true;
-  }
-
-  /** There is nothing left for those who wait. */
-  #answerGetters(): void {
-    const getters = this.#getters;
-    this.#getters = [];
-    for (const { done } of getters) done(null);
   }
 
   #handOver(consumer: Consumer, message: Message, position: number, redelivered: boolean): void {
@@ -347,13 +358,12 @@ export class ClassicQueue implements Queue, ConsumerHost, StoredQueue, TurnTask 
       this.#countDelivered();
       consumer.take();
     }
-    consumer.sink.deliver(consumer, message, position, redelivered);
+    const deliveryCount = redelivered ? this.#contents.deliveryCountOf(position) : 0;
+    consumer.sink.deliver(consumer, message, position, redelivered, deliveryCount);
   }
 
   #markDelivered(position: number): void {
-    if (position < this.#ready.deliveredTo) return;
-    this.#ready.deliveredTo = position + 1;
-    if (this.#survives && this.#store !== null) this.#store.delivered();
+    if (this.#ready.markDelivered(position) && this.#survives) this.#store?.delivered();
   }
 
   #countDelivered(): void {

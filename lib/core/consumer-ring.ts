@@ -11,7 +11,25 @@ interface PriorityGroup {
   size: number;
 }
 
-export class ConsumerRing {
+/** The consumers of a queue, and whose turn it is. */
+export interface ConsumerGroup extends Iterable<Consumer> {
+  readonly size: number;
+  /** How many could take a message now. */
+  readonly ready: number;
+  /** One of the consumers, if there are any. */
+  readonly first: Consumer | undefined;
+  add(consumer: Consumer): void;
+  /** Removes a consumer; false when it is not here. */
+  remove(consumer: Consumer): boolean;
+  /** A consumer that was blocked is ready. */
+  markReady(consumer: Consumer): void;
+  /** A consumer that was ready is blocked. */
+  markBlocked(consumer: Consumer): void;
+  /** The consumer whose turn it is among the ready ones; null when none is ready. */
+  next(): Consumer | null;
+}
+
+export class ConsumerRing implements ConsumerGroup {
   readonly #consumers = new Set<Consumer>();
   /** By falling priority; nearly always one. */
   readonly #groups: PriorityGroup[] = [];
@@ -21,12 +39,10 @@ export class ConsumerRing {
     return this.#consumers.size;
   }
 
-  /** How many could take a message now. */
   get ready(): number {
     return this.#ready;
   }
 
-  /** One of the consumers, if there are any. */
   get first(): Consumer | undefined {
     for (const consumer of this.#consumers) return consumer;
     return undefined;
@@ -38,7 +54,6 @@ export class ConsumerRing {
     if (consumer.ready) this.markReady(consumer);
   }
 
-  /** Removes a consumer; false when it is not here. */
   remove(consumer: Consumer): boolean {
     if (!this.#consumers.delete(consumer)) return false;
     if (consumer.ready) this.markBlocked(consumer);
@@ -71,7 +86,6 @@ export class ConsumerRing {
     this.#ready--;
   }
 
-  /** The consumer whose turn it is among the ready ones; null when none is ready. */
   next(): Consumer | null {
     if (this.#ready === 0) return null;
     for (const group of this.#groups) {

@@ -8,23 +8,44 @@ import type { QueueSettings } from './queue.ts';
 
 const QUEUE_TYPE = 'x-queue-type';
 
-/** The arguments of a queue that must be equal when it is declared again, in the order in which RabbitMQ checks them. */
-const QUEUE_ARGUMENTS = [
-  'x-expires',
-  'x-message-ttl',
-  'x-dead-letter-exchange',
-  'x-dead-letter-routing-key',
-  'x-dead-letter-strategy',
-  'x-max-length',
-  'x-max-length-bytes',
-  'x-max-priority',
-  'x-overflow',
-  'x-queue-mode',
-  'x-queue-version',
-  'x-queue-master-locator',
-  'x-single-active-consumer',
-  QUEUE_TYPE,
-];
+/** The arguments of an exchange that must be equal as well when it is declared again, by its type. The plug-in compares none. */
+const EXCHANGE_ARGUMENTS: Readonly<Record<string, readonly string[]>> = { 'x-delayed-message': ['x-delayed-type'] };
+
+/** The arguments of a queue that must be equal when it is declared again, by its type, in the order in which RabbitMQ checks them. */
+const QUEUE_ARGUMENTS: Readonly<Record<string, readonly string[]>> = {
+  classic: [
+    'x-expires',
+    'x-message-ttl',
+    'x-dead-letter-exchange',
+    'x-dead-letter-routing-key',
+    'x-max-length',
+    'x-max-length-bytes',
+    'x-max-priority',
+    'x-overflow',
+    'x-queue-mode',
+    'x-queue-version',
+    'x-single-active-consumer',
+    QUEUE_TYPE,
+    'x-queue-master-locator',
+  ],
+  quorum: [
+    'x-dead-letter-exchange',
+    'x-dead-letter-routing-key',
+    'x-dead-letter-strategy',
+    'x-expires',
+    'x-max-length',
+    'x-max-length-bytes',
+    'x-max-in-memory-length',
+    'x-max-in-memory-bytes',
+    'x-overflow',
+    'x-single-active-consumer',
+    QUEUE_TYPE,
+    'x-quorum-initial-group-size',
+    'x-delivery-limit',
+    'x-message-ttl',
+    'x-queue-leader-locator',
+  ],
+};
 
 function inequivalent(argument: string, resource: string, difference: string): BrokerError {
   return new BrokerError('PRECONDITION_FAILED', `inequivalent arg '${argument}' for ${resource}: ${difference}`);
@@ -42,6 +63,9 @@ export function assertSameExchange(resource: string, received: ExchangeSettings,
   assertEqual('auto_delete', resource, received.autoDelete, current.autoDelete);
   assertEqual('internal', resource, received.internal, current.internal);
   assertSameArgument('alternate-exchange', resource, received.arguments, current.arguments);
+  for (const name of EXCHANGE_ARGUMENTS[current.type] ?? []) {
+    assertSameArgument(name, resource, received.arguments, current.arguments);
+  }
 }
 
 /** @throws {BrokerError} PRECONDITION_FAILED when `received` declares something else than the `current` queue. */
@@ -49,8 +73,10 @@ export function assertSameQueue(resource: string, received: QueueSettings, curre
   // An exclusive queue goes with its connection, so RabbitMQ counts it as not durable, whatever was asked for.
   if (current.owner === null) assertEqual('durable', resource, received.durable, current.durable);
   assertEqual('auto_delete', resource, received.autoDelete, current.autoDelete);
-  for (const name of QUEUE_ARGUMENTS) {
-    if (name === QUEUE_TYPE && queueTypeOf(received.arguments) === queueTypeOf(current.arguments)) continue;
+  const currentType = queueTypeOf(current.arguments);
+  // What only another type knows means nothing to a queue that exists, so it is not compared.
+  for (const name of QUEUE_ARGUMENTS[currentType] ?? [QUEUE_TYPE]) {
+    if (name === QUEUE_TYPE && queueTypeOf(received.arguments) === currentType) continue;
     assertSameArgument(name, resource, received.arguments, current.arguments);
   }
 }

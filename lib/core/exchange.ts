@@ -1,9 +1,10 @@
 // An exchange: its declaration, its routing table, and the bindings that start and end at it.
 import type { FieldTable } from '../../codec/field-table.ts';
-import type { Router } from '../../exchanges/exchange-type.ts';
+import type { ExchangeType, Router } from '../../exchanges/exchange-type.ts';
 import type { ExchangeNode } from '../../exchanges/traverse.ts';
-import { type Binding, BindingSet, type Destination } from './binding.ts';
-import type { Queue } from './queue.ts';
+import { type Binding, BindingSet, type RouteTarget } from './binding.ts';
+import type { MessageTarget } from './queue.ts';
+import type { RecentHistory } from './recent-history.ts';
 
 /** What `exchange.declare` asks for. */
 export interface ExchangeSettings {
@@ -16,21 +17,33 @@ export interface ExchangeSettings {
   readonly arguments: FieldTable;
 }
 
-export class Exchange implements ExchangeNode<Queue> {
+export class Exchange implements ExchangeNode<MessageTarget> {
   readonly settings: ExchangeSettings;
-  readonly router: Router<Destination>;
+  /** The type that routes for it: the one of its settings, or one that this names. */
+  readonly type: ExchangeType;
+  readonly router: Router<RouteTarget>;
   /** Bindings from other exchanges to this one. */
   readonly bindings = new BindingSet();
   /** Bindings of this exchange to its destinations, by `bindingIdentity`. */
   readonly outgoing = new Map<string, Binding>();
   /** Names the exchange that takes what this one can't route, by its argument or a policy; empty when there is none. */
   alternateName = '';
+  /** Keeps its last messages; null when its type wants none. */
+  readonly history: RecentHistory | null;
   readonly #find: (name: string) => Exchange | undefined;
 
   /** @param find looks the alternate exchange up at each use, since it may come later or never */
-  constructor(settings: ExchangeSettings, router: Router<Destination>, find: (name: string) => Exchange | undefined) {
+  constructor(
+    settings: ExchangeSettings,
+    type: ExchangeType,
+    router: Router<RouteTarget>,
+    find: (name: string) => Exchange | undefined,
+    history: RecentHistory | null = null,
+  ) {
     this.settings = settings;
+    this.type = type;
     this.router = router;
+    this.history = history;
     this.#find = find;
   }
 

@@ -1,42 +1,41 @@
-// The length limit of a queue: the `x-max-length`, `x-max-length-bytes` and `x-overflow` arguments. Only ready messages count.
-// See https://www.rabbitmq.com/docs/maxlength
-import type { FieldTable, FieldValue } from '../../codec/field-table.ts';
+// How much is ready in a queue, and how much may be: max-length, max-length-bytes and overflow. Only ready messages count, and of
+// those the bodies. See https://www.rabbitmq.com/docs/maxlength
 import type { Message } from './message.ts';
+import type { Overflow, QueueFeatures } from './queue-features.ts';
 
 export class LengthLimit {
-  readonly #maxMessages: number;
-  readonly #maxBytes: number;
-  /** Publishes beyond the limit are refused; otherwise they push out the oldest messages. */
-  readonly refusesPublishes: boolean;
+  #maxMessages = Infinity;
+  #maxBytes = Infinity;
+  #overflow: Overflow = 'drop-head';
   /** Bytes of ready bodies in memory. */
   #bytes = 0;
   /** Bytes of ready bodies that are on disk alone. */
   #pagedBytes = 0;
 
-  constructor(maxMessages: number, maxBytes: number, refusesPublishes: boolean) {
-    this.#maxMessages = maxMessages;
-    this.#maxBytes = maxBytes;
-    this.refusesPublishes = refusesPublishes;
+  constructor(features: QueueFeatures) {
+    this.configure(features);
   }
 
-  /** The limit that the arguments of a queue ask for; null when they ask for none. */
-  static of(args: FieldTable): LengthLimit | null {
-    const maxMessages = limitFrom(args.get('x-max-length'));
-    const maxBytes = limitFrom(args.get('x-max-length-bytes'));
-    if (maxMessages === Infinity && maxBytes === Infinity) return null;
-    const overflow = args.get('x-overflow')?.value;
-    return new LengthLimit(maxMessages, maxBytes, overflow === 'reject-publish' || overflow === 'reject-publish-dlx');
+  configure({ maxLength, maxLengthBytes, overflow }: QueueFeatures): void {
+    this.#maxMessages = maxLength;
+    this.#maxBytes = maxLengthBytes;
+    this.#overflow = overflow;
+  }
+
+  /** There is a limit, and the first messages go when it is exceeded. */
+  get dropsFirst(): boolean {
+    return this.#overflow === 'drop-head' && (this.#maxMessages !== Infinity || this.#maxBytes !== Infinity);
   }
 
   /** True when a queue with `ready` messages must refuse this one more. */
   refuses(message: Message, ready: number): boolean {
-    if (!this.refusesPublishes) return false;
+    if (this.#overflow === 'drop-head') return false;
     return ready + 1 > this.#maxMessages || this.#bytes + this.#pagedBytes + message.bodySize > this.#maxBytes;
   }
 
   /** True when a queue with `ready` messages must drop its first. */
   isExceeded(ready: number): boolean {
-    if (this.refusesPublishes) return false;
+    if (this.#overflow !== 'drop-head') return false;
     return ready > this.#maxMessages || this.#bytes + this.#pagedBytes > this.#maxBytes;
   }
 
@@ -45,7 +44,7 @@ export class LengthLimit {
   }
 
   removed(message: Message): void {
-    this.#bytes = Math.max(0, this.#bytes - message.bodySize);
+    this.#bytes -= message.bodySize;
   }
 
   /** The queue has messages from before a restart, with so many bytes of bodies, which are still to be loaded. */
@@ -56,15 +55,26 @@ export class LengthLimit {
   /** Messages left memory for the disk. */
   gaveUp(messages: readonly Message[]): void {
     const bytes = bodyBytes(messages);
-    this.#bytes = Math.max(0, this.#bytes - bytes);
+    this.#bytes -= bytes;
     this.#pagedBytes += bytes;
   }
 
-  /** Messages came from the disk. */
-  loaded(messages: readonly Message[]): void {
+  /** Messages came from the disk. `isLast`: nothing is on disk alone any more. */
+  loaded(messages: readonly Message[], isLast: boolean): void {
     const bytes = bodyBytes(messages);
     this.#bytes += bytes;
-    this.#pagedBytes = Math.max(0, this.#pagedBytes - bytes);
+    // Bytes on disk were counted only where they were limited when the broker started.
+    this.#pagedBytes = isLast ? 0 : Math.max(0, this.#pagedBytes - bytes);
+  }
+
+  /**
+   * A message left the disk without being loaded.
+   * @param message null when its size is not known, as it does not matter now: it counts like the others there, since a limit may follow
+   * @param left how many are still on disk alone
+   */
+  dropped(message: Message | null, left: number): void {
+    const bytes = message?.bodySize ?? this.#pagedBytes / (left + 1);
+    this.#pagedBytes = left === 0 ? 0 : Math.max(0, this.#pagedBytes - bytes);
   }
 
   /** No message is ready any more. */
@@ -77,8 +87,4 @@ function bodyBytes(messages: readonly Message[]): number {
   let bytes = 0;
   for (const { bodySize } of messages) bytes += bodySize;
   return bytes;
-}
-
-function limitFrom(value: FieldValue | undefined): number {
-  return value === undefined ? Infinity : Number(value.value);
 }

@@ -4,6 +4,7 @@ import type { BindingRequest } from './binding.ts';
 import type { ExchangeSettings } from './exchange.ts';
 import type { Message } from './message.ts';
 import type { Durability } from './ports.ts';
+import type { QueueLevel } from './positions.ts';
 import type { Confirmation, QueueSettings } from './queue.ts';
 
 /** Messages of one queue in rising order of their positions, which stand beside them. */
@@ -25,7 +26,12 @@ export interface QueueStore {
   add(message: Message, position: number, confirmation: Confirmation | null): void;
   /** A message left the queue for good: acknowledged, rejected, dropped, or still there when the queue was deleted. */
   remove(message: Message, position: number): void;
-  /** A message was delivered: `StoredQueue.deliveredTo` has moved. */
+  /**
+   * As `remove`, of a message that was handed over to others in this very go: who waits for it to be safe is told when all that was
+   * done so far is.
+   */
+  moved(message: Message, position: number): void;
+  /** A message was delivered: `StoredQueue.levels` moved. */
   delivered(): void;
   /** A message that had been delivered `deliveryCount` times came back. */
   returned(message: Message, position: number, deliveryCount: number): void;
@@ -33,6 +39,16 @@ export interface QueueStore {
   load(): void;
   /** Drops all messages that are on disk alone and returns how many there were. */
   purge(): number;
+  /** Whether a ready message is at this position that is on disk alone, and not dropped. */
+  isPagedOut(position: number): boolean;
+  /** A message that is on disk alone leaves the queue for good, wherever it stands: `isPagedOut` is true of it. */
+  drop(position: number): void;
+  /**
+   * Reads copies of messages that are on disk alone: they stay where they are, and count as on disk alone.
+   * @param positions rising; those that are not on disk alone, or not any more, are left out
+   * @param done called once, later; never when the queue is deleted meanwhile. The messages are retained for the caller, who releases them
+   */
+  fetch(positions: readonly number[], done: (placed: PlacedMessages) => void): void;
   /** The queue is deleted, with all that the disk has of it. */
   delete(): void;
 }
@@ -40,10 +56,8 @@ export interface QueueStore {
 /** A queue as the disk sees it. */
 export interface StoredQueue {
   readonly settings: QueueSettings;
-  /** Every position below was delivered at least once. */
-  readonly deliveredTo: number;
-  /** The position that the next message gets. */
-  readonly nextPosition: number;
+  /** How far it is, for each level that was used; one at least. */
+  readonly levels: readonly QueueLevel[];
   /** How often messages that came back were delivered, by position. */
   readonly deliveryCounts: ReadonlyMap<number, number>;
   /** Nobody consumes from it now. */
@@ -57,14 +71,16 @@ export interface StoredQueue {
   giveUp(through: number): PlacedMessages;
   /** Messages that were on disk alone are in memory again, to be delivered. */
   loaded(placed: PlacedMessages): void;
+  /** After a restart: when messages expire that are on disk, or were loaded for the first time. */
+  deadlinesFound(positions: readonly number[], deadlinesMs: readonly number[]): void;
 }
 
 /** What a durable queue was before the restart; its messages follow with `StoredQueue.loaded`. */
 export interface RecoveredQueue {
   /** Connects the queue that was made for it. */
   attach(queue: StoredQueue): QueueStore;
-  readonly nextPosition: number;
-  readonly deliveredTo: number;
+  /** One at least. */
+  readonly levels: readonly QueueLevel[];
   readonly deliveryCounts: ReadonlyMap<number, number>;
   /** Bytes of the bodies of all its messages, where they are limited. */
   readonly bodyBytes?: number;
@@ -77,6 +93,19 @@ export interface MessageStore extends Durability {
   exchangeDeleted(virtualHost: string, name: string): void;
   bound(virtualHost: string, binding: BindingRequest): void;
   unbound(virtualHost: string, binding: BindingRequest): void;
+  /** A runtime parameter (a policy, a limit) was set. */
+  parameterSet(parameter: StoredParameter): void;
+  parameterCleared(virtualHost: string, component: string, name: string): void;
+}
+
+/** A runtime parameter as RabbitMQ has them, such as a policy: a name within a component, and a JSON value. */
+export interface StoredParameter {
+  /** Empty for what belongs to no virtual host. */
+  readonly virtualHost: string;
+  /** `policy`, `operator_policy`, `vhost-limits`, `user-limits`. */
+  readonly component: string;
+  readonly name: string;
+  readonly json: Buffer;
 }
 
 /** Whether a queue is there again after a restart: an exclusive one goes with its connection, durable or not. */

@@ -3,10 +3,19 @@
 
 import { decodeFieldTable } from '../../codec/field-table.ts';
 import { readUInt32 } from '../../codec/integers.ts';
-import { locateHeaders } from '../../codec/properties.ts';
-import type { Arguments, Routable } from '../../exchanges/exchange-type.ts';
+import {
+  locateHeaders,
+  peekCorrelationId,
+  peekDeliveryMode,
+  peekMessageId,
+  peekTimestamp,
+} from '../../codec/properties.ts';
+import type { Arguments, Routable, RoutableProperty } from '../../exchanges/exchange-type.ts';
 import type { RetentionSlab } from './retention-slab.ts';
 import type { Route } from './route.ts';
+
+/** The delivery mode of a message that asks to survive a restart. */
+const PERSISTENT = 2;
 
 export class Message implements Routable {
   /** Exchange and routing key that it was published with. */
@@ -71,6 +80,29 @@ export class Message implements Routable {
     return decodeFieldTable(this.propertiesBuffer, at, at + 4 + readUInt32(this.propertiesBuffer, at));
   }
 
+  property(name: RoutableProperty): string | null {
+    const { propertiesBuffer: buffer, propertiesStart: start, propertiesEnd: end } = this;
+    if (name === 'correlation_id') return peekCorrelationId(buffer, start, end) ?? null;
+    if (name === 'message_id') return peekMessageId(buffer, start, end) ?? null;
+    return peekTimestamp(buffer, start, end)?.toString() ?? null;
+  }
+
+  /** The same message once more, for who keeps it in another way. They share their bytes. */
+  copy(): Message {
+    const { route, propertiesBuffer, propertiesStart, propertiesEnd } = this;
+    const message = this.#withProperties(route, propertiesBuffer, propertiesStart, propertiesEnd);
+    message.persistent = this.persistent;
+    message.expiresAtMs = this.expiresAtMs;
+    return message;
+  }
+
+  /** A message with the same body that goes on along another route, with these encoded properties. It does not expire. */
+  republished(route: Route, properties: Buffer): Message {
+    const message = this.#withProperties(route, properties, 0, properties.length);
+    message.persistent = peekDeliveryMode(properties, 0, properties.length) === PERSISTENT;
+    return message;
+  }
+
   /** Bytes that `isolate` would copy: none when the message was isolated, or when it is most of what it pins. */
   get bytesToIsolate(): number {
     if (this.#isolated) return 0;
@@ -99,6 +131,13 @@ export class Message implements Routable {
     this.propertiesBuffer = this.bodyBuffer = slab.buffer;
     this.propertiesStart = at;
     this.propertiesEnd = this.bodyStart = propertiesEnd;
+  }
+
+  #withProperties(route: Route, buffer: Buffer, start: number, end: number): Message {
+    const { bodyBuffer, bodyStart, bodySize, pieces } = this;
+    const message = new Message(route, buffer, start, end, bodyBuffer, bodyStart, bodySize, pieces);
+    message.#isolated = this.#isolated;
+    return message;
   }
 }
 

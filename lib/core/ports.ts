@@ -27,8 +27,9 @@ export interface DeliverySink {
   /**
    * Takes one message. Unless the consumer is no-ack, the sink owes the queue exactly one settlement of `position`.
    * @param position the message's place in the queue, which names it when it is settled
+   * @param deliveryCount how often it came back before; 0 where the queue doesn't count
    */
-  deliver(consumer: Consumer, message: Message, position: number, redelivered: boolean): void;
+  deliver(consumer: Consumer, message: Message, position: number, redelivered: boolean, deliveryCount: number): void;
   /** The queue is gone: the consumer gets no more messages. */
   consumerCancelled(consumer: Consumer): void;
 }

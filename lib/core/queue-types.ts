@@ -1,10 +1,11 @@
 // Which queue type a declaration asks for, and its making.
-import { ClassicQueue, type QueueContext } from './classic-queue.ts';
+import { ClassicQueue } from './classic-queue.ts';
 import { queueTypeOf } from './declaration-checks.ts';
 import { BrokerError, describeResource } from './errors.ts';
 import type { RecoveredQueue } from './message-store.ts';
 import type { Queue, QueueSettings } from './queue.ts';
-import { checkClassicArguments, checkQueueArguments } from './queue-arguments.ts';
+import { checkClassicArguments, checkQueueArguments, checkQuorumArguments } from './queue-arguments.ts';
+import type { QueueContext } from './queue-context.ts';
 
 /**
  * Makes the queue that `settings` describe.
@@ -15,7 +16,8 @@ export function createQueue(settings: QueueSettings, context: QueueContext, reco
   const resource = describeResource('queue', settings.name, context.virtualHost);
   checkQueueArguments(resource, settings.arguments);
   const type = queueTypeOf(settings.arguments);
-  if (type !== 'classic') throw new BrokerError('NOT_IMPLEMENTED', `queue type '${type}'`);
-  checkClassicArguments(resource, settings.arguments);
+  if (type === 'classic') checkClassicArguments(resource, settings.arguments);
+  else if (type === 'quorum') checkQuorumArguments(resource, settings);
+  else throw new BrokerError('NOT_IMPLEMENTED', `queue type '${type}'`);
   return new ClassicQueue(settings, context, recovered);
 }

@@ -6,6 +6,7 @@ import type { BindingSet } from './binding.ts';
 import type { Consumer } from './consumer.ts';
 import type { Message } from './message.ts';
 import type { Owner } from './ports.ts';
+import type { QueueFeatures } from './queue-features.ts';
 
 /** What `queue.declare` asks for. */
 export interface QueueSettings {
@@ -22,6 +23,8 @@ export interface Delivery {
   readonly message: Message;
   readonly position: number;
   readonly redelivered: boolean;
+  /** How often it came back before; 0 where the queue doesn't count. */
+  readonly deliveryCount: number;
 }
 
 /** Hears of a published message's fate: every queue that it is routed to settles once, at once or later. */
@@ -30,9 +33,18 @@ export interface Confirmation {
   settled(accepted: boolean): void;
 }
 
-export interface Queue extends QueueNode {
-  readonly settings: QueueSettings;
+/** What a message can be routed to. */
+export interface MessageTarget extends QueueNode {
   readonly name: string;
+  /**
+   * Takes a message, or refuses it.
+   * @param confirmation settled exactly once by this target; null when nobody waits
+   */
+  publish(message: Message, confirmation: Confirmation | null): void;
+}
+
+export interface Queue extends MessageTarget {
+  readonly settings: QueueSettings;
   /** Bindings that lead here, the implicit one of the default exchange aside. */
   readonly bindings: BindingSet;
   /** Messages ready to be delivered. */
@@ -40,17 +52,20 @@ export interface Queue extends QueueNode {
   /** Messages delivered and not yet settled. */
   readonly unacknowledgedCount: number;
   readonly consumerCount: number;
+  /** What it does beside holding messages; another object whenever that changes. */
+  readonly features: QueueFeatures;
+  /** Its consumers can't be under a limit that their channel has as a whole. */
+  readonly refusesGlobalPrefetch: boolean;
+  /** A `get` tells how often the message came back before even when it never did; deliveries to consumers tell it when it did. */
+  readonly tellsDeliveryCount: boolean;
 
-  /**
-   * Takes a message, or refuses it.
-   * @param confirmation settled exactly once by this queue; null when nobody waits
-   */
-  publish(message: Message, confirmation: Confirmation | null): void;
   /**
    * Takes the first ready message out, to be settled like a delivery, unless `noAck`.
    * @param done called once, at once or later, with the message; with null when there is none, or the queue is deleted meanwhile
    */
   get(noAck: boolean, done: (delivery: Delivery | null) => void): void;
+  /** @throws {BrokerError} RESOURCE_LOCKED when it gives messages to its consumers only. */
+  checkGet(): void;
   /** @throws {BrokerError} ACCESS_REFUSED when exclusive use forbids this consumer. */
   checkConsumer(consumer: Consumer): void;
   /** Starts deliveries to a consumer that passed `checkConsumer`. */
@@ -62,10 +77,16 @@ export interface Queue extends QueueNode {
   acknowledge(message: Message, position: number): void;
   /** A delivery was refused for good. */
   reject(message: Message, position: number): void;
-  /** A delivery goes back to its place; deliveries go on at the next `deliver`. */
+  /** A delivery was given back; deliveries go on at the next `deliver`. */
   requeue(message: Message, position: number): void;
+  /** As `requeue`, of a delivery to somebody who is gone. */
+  abandon(message: Message, position: number): void;
   /** Delivers what can be delivered now. */
   deliver(): void;
+  /** Does what policies say from now on. */
+  applyFeatures(features: QueueFeatures): void;
+  /** Somebody declared the queue again, or asked whether it is there: that counts as use of it. */
+  used(): void;
   /** Drops all ready messages and returns how many there were. */
   purge(): number;
   /** The virtual host has removed the queue: drops its messages and cancels its consumers. */

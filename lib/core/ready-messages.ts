@@ -3,68 +3,115 @@
 import type { Message } from './message.ts';
 import { MessageList } from './message-list.ts';
 import type { PlacedMessages, QueueStore } from './message-store.ts';
+import type { QueueLevel } from './positions.ts';
 import type { RetentionSlab } from './retention-slab.ts';
+import { type Returned, ReturnedMessages } from './returned-messages.ts';
 
 /** As many stay in memory when the rest of a queue with consumers leaves it, so that they need not wait for the disk. */
-const KEPT_MESSAGES = 512;
+export const KEPT_MESSAGES = 512;
 
-interface Returned {
+/** How a queue keeps its ready messages. */
+export interface Ready {
+  /** What is on disk alone; null when there is no disk. */
+  store: QueueStore | null;
+  readonly levels: readonly QueueLevel[];
+  /** Messages in memory. */
+  readonly length: number;
+  /** Bytes of those that can leave memory. */
+  readonly bytes: number;
+  /** The first position in memory that was never delivered or was read back; Infinity when there is none. */
+  readonly firstPosition: number;
+  /** The position of the message that `shift` returned last. */
   readonly position: number;
-  readonly message: Message;
+  /** Whether the message that `shift` returned last was delivered before. */
+  readonly redelivered: boolean;
+  /** Goes on where the levels were before a restart. */
+  restore(levels: readonly QueueLevel[]): void;
+  /** Takes a position for a message that does not wait here. When it is delivered, only if nothing waits here or on disk. */
+  skip(message: Message): number;
+  /** Adds a new message behind those of its kind and returns its position. */
+  push(message: Message): number;
+  /**
+   * Takes the first message; `position` and `redelivered` tell about it. Undefined when there is none, or when one that is
+   * on disk alone comes before.
+   */
+  shift(): Message | undefined;
+  /** Whether a message stands at a position. */
+  has(position: number): boolean;
+  /** Takes the message at a position, wherever it stands; undefined when none does. */
+  take(position: number): Message | undefined;
+  /** Puts a message that was taken back to its place. `first`: it was just taken by `shift`. */
+  giveBack(message: Message, position: number, first?: boolean): void;
+  /** Notes that the message at a position is delivered. True when none behind it was before. */
+  markDelivered(position: number): boolean;
+  /** Adds messages that were read from disk. */
+  addLoaded(placed: PlacedMessages): void;
+  /**
+   * Takes messages out so that they can leave memory, in order: all but the first ones, or all where `kept` is 0. What came
+   * back stays, unless there is much of it.
+   */
+  giveUp(kept: number): PlacedMessages;
+  /** Lets go of the received chunks that messages added since the last call still hold. */
+  isolate(slab: RetentionSlab): void;
+  /** Removes all messages that are in memory and gives them to `each`; returns how many there were. */
+  clear(each: (message: Message, position: number) => void): number;
 }
 
-export class ReadyMessages {
+/** Those of a queue without priorities, or of one priority. */
+export class ReadyMessages implements Ready, QueueLevel {
   readonly #fresh = new MessageList();
   /** What was read back from disk; null until something was. */
   #loaded: MessageList | null = null;
-  readonly #returned: Returned[] = [];
-  /** What is on disk alone; null when there is no disk. */
+  readonly #returned: Returned;
   store: QueueStore | null = null;
-  nextPosition = 0;
+  nextPosition: number;
   /** Every position below was delivered at least once, since messages leave in order of their positions. */
-  deliveredTo = 0;
-
-  /** The position of the message that `shift` returned last. */
+  deliveredTo: number;
   position = 0;
-  /** Whether the message that `shift` returned last was delivered before. */
   redelivered = false;
 
-  /** Messages in memory. */
-  get length(): number {
-    return this.#fresh.length + this.#returned.length + (this.#loaded?.length ?? 0);
+  /** @param base the first position */
+  constructor(base = 0, returned: Returned = new ReturnedMessages()) {
+    this.#returned = returned;
+    this.nextPosition = this.deliveredTo = base;
   }
 
-  /** Bytes of those that can leave memory. */
+  get levels(): readonly QueueLevel[] {
+    return [this];
+  }
+
+  get length(): number {
+    return this.#fresh.length + this.#returned.size + (this.#loaded?.length ?? 0);
+  }
+
   get bytes(): number {
     return this.#fresh.bytes + (this.#loaded?.bytes ?? 0);
   }
 
-  /** The first position in memory that was never delivered or was read back; Infinity when there is none. */
   get firstPosition(): number {
     const fresh = this.#fresh.length > 0 ? this.#fresh.firstPosition : Infinity;
     return this.#loaded !== null && this.#loaded.length > 0 ? Math.min(fresh, this.#loaded.firstPosition) : fresh;
   }
 
-  /** Takes a position for a message that goes straight to a consumer. Only when nothing waits here or on disk. */
-  skip(): number {
+  restore([level]: readonly QueueLevel[]): void {
+    this.nextPosition = level.nextPosition;
+    this.deliveredTo = level.deliveredTo;
+  }
+
+  skip(_message: Message): number {
     return this.nextPosition++;
   }
 
-  /** Adds a new message at the end and returns its position. */
   push(message: Message): number {
     const position = this.nextPosition++;
     this.#fresh.push(message, position);
     return position;
   }
 
-  /**
-   * Takes the first message; `position` and `redelivered` tell about it. Undefined when there is none, or when one that is
-   * on disk alone comes before.
-   */
   shift(): Message | undefined {
     let list = this.#fresh;
     if (this.#loaded !== null && this.#loaded.length > 0) list = this.#earlier(list, this.#loaded);
-    if (this.#returned.length > 0 && (list.length === 0 || this.#returned[0].position < list.firstPosition)) {
+    if (this.#returned.size > 0 && (list.length === 0 || this.#returned.precedes(list.firstPosition))) {
       return this.#shiftReturned();
     }
     if (list.length === 0 || (this.store !== null && this.store.nextPaged < list.firstPosition)) return undefined;
@@ -73,62 +120,59 @@ export class ReadyMessages {
     return message;
   }
 
-  /** Puts a message that was delivered back to its place. */
-  giveBack(message: Message, position: number): void {
-    const heap = this.#returned;
-    let at = heap.length;
-    const entry = { position, message };
-    heap.push(entry);
-    while (at > 0) {
-      const parent = (at - 1) >> 1;
-      if (heap[parent].position <= position) break;
-      heap[at] = heap[parent];
-      at = parent;
-    }
-    heap[at] = entry;
+  has(position: number): boolean {
+    return this.#fresh.has(position) || this.#loaded?.has(position) === true || this.#returned.has(position);
   }
 
-  /** Adds messages that were read from disk. */
+  take(position: number): Message | undefined {
+    return this.#fresh.take(position) ?? this.#loaded?.take(position) ?? this.#returned.take(position);
+  }
+
+  giveBack(message: Message, position: number, first = false): void {
+    this.#returned.add(message, position, first);
+  }
+
+  markDelivered(position: number): boolean {
+    if (position < this.deliveredTo) return false;
+    this.deliveredTo = position + 1;
+    return true;
+  }
+
   addLoaded({ messages, positions }: PlacedMessages): void {
+    for (let i = 0; i < messages.length; i++) this.addOne(messages[i], positions[i]);
+  }
+
+  /** Adds one message that was read from disk. */
+  addOne(message: Message, position: number): void {
     this.#loaded ??= new MessageList();
     const loaded = this.#loaded;
-    for (let i = 0; i < messages.length; i++) {
-      const position = positions[i];
-      if (position >= this.nextPosition) this.nextPosition = position + 1;
-      if (loaded.length === 0 || loaded.lastPosition < position) loaded.push(messages[i], position);
-      else this.giveBack(messages[i], position);
-    }
+    if (position >= this.nextPosition) this.nextPosition = position + 1;
+    if (loaded.length === 0 || loaded.lastPosition < position) loaded.push(message, position);
+    else this.giveBack(message, position);
   }
 
-  /**
-   * Takes messages out so that they can leave memory: all but the first ones, or all where `keepsFirst` is false. What came
-   * back stays, unless there is much of it.
-   */
-  giveUp(keepsFirst: boolean): PlacedMessages {
+  giveUp(kept: number): PlacedMessages {
     const messages: Message[] = [];
     const positions: number[] = [];
-    const kept = keepsFirst ? KEPT_MESSAGES : 0;
     const loadedKept = Math.min(kept, this.#loaded?.length ?? 0);
-    if (this.#returned.length > KEPT_MESSAGES) {
-      for (const { message, position } of this.#takeReturned()) {
+    if (this.#returned.size > KEPT_MESSAGES) {
+      this.#returned.clear((message, position) => {
         messages.push(message);
         positions.push(position);
-      }
+      });
     }
     this.#loaded?.takeBack(loadedKept, messages, positions);
     this.#fresh.takeBack(kept - loadedKept, messages, positions);
     return inOrder(messages, positions);
   }
 
-  /** Lets go of the received chunks that messages added since the last call still hold. */
   isolate(slab: RetentionSlab): void {
     this.#fresh.isolate(slab);
   }
 
-  /** Removes all messages that are in memory and gives them to `each`; returns how many there were. */
   clear(each: (message: Message, position: number) => void): number {
     const count = this.length;
-    for (const { message, position } of this.#takeReturned()) each(message, position);
+    this.#returned.clear(each);
     for (const list of [this.#loaded, this.#fresh]) {
       for (let message = list?.shift(); message !== undefined; message = list?.shift())
         each(message, list?.position ?? 0);
@@ -145,37 +189,16 @@ export class ReadyMessages {
     this.redelivered = position < this.deliveredTo;
   }
 
-  /** Takes out everything that came back, in order. */
-  #takeReturned(): Returned[] {
-    return this.#returned.splice(0).sort((a, b) => a.position - b.position);
-  }
-
   #shiftReturned(): Message | undefined {
-    const heap = this.#returned;
-    const first = heap[0];
-    if (this.store !== null && this.store.nextPaged < first.position) return undefined;
-    const last = heap[heap.length - 1];
-    heap.length--;
-    const size = heap.length;
-    if (size > 0) {
-      let at = 0;
-      for (;;) {
-        let child = 2 * at + 1;
-        if (child >= size) break;
-        if (child + 1 < size && heap[child + 1].position < heap[child].position) child++;
-        if (heap[child].position >= last.position) break;
-        heap[at] = heap[child];
-        at = child;
-      }
-      heap[at] = last;
-    }
-    this.#took(first.position);
-    return first.message;
+    const { firstPosition } = this.#returned;
+    if (this.store !== null && !this.#returned.precedes(this.store.nextPaged)) return undefined;
+    this.#took(firstPosition);
+    return this.#returned.take(firstPosition);
   }
 }
 
 /** What was taken from several lists, in order of the positions. */
-function inOrder(messages: Message[], positions: number[]): PlacedMessages {
+export function inOrder(messages: Message[], positions: number[]): PlacedMessages {
   if (positions.every((position, i) => i === 0 || positions[i - 1] < position)) return { messages, positions };
   const order = positions.map((_, i) => i).sort((a, b) => positions[a] - positions[b]);
   return { messages: order.map((i) => messages[i]), positions: order.map((i) => positions[i]) };

@@ -1,18 +1,20 @@
 // Direct replies: a consumer gets an address of its own, and whatever is published to the default exchange with that routing key
 // goes to it. See https://www.rabbitmq.com/docs/direct-reply-to
 import { NO_ARGUMENTS } from './binding.ts';
-import { ClassicQueue, type QueueContext } from './classic-queue.ts';
+import { ClassicQueue } from './classic-queue.ts';
 import type { Consumer } from './consumer.ts';
 import type { Message } from './message.ts';
 import { generateReplyQueueName, isReplyQueueName } from './names.ts';
 import type { Queue } from './queue.ts';
+import type { QueueContext } from './queue-context.ts';
+import { PLAIN_FEATURES } from './queue-features.ts';
 
 export class ReplyQueues {
   readonly #queues = new Map<string, Queue>();
   readonly #context: QueueContext;
 
   constructor(context: QueueContext) {
-    this.#context = { ...context, createStore: () => null };
+    this.#context = { ...context, features: () => PLAIN_FEATURES, createStore: () => null };
   }
 
   /** Makes an address for a consumer: the name of the queue. */

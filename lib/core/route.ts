@@ -2,7 +2,7 @@
 // path neither decodes strings nor asks the exchange again. Everything is dropped when the topology's version moves.
 import { decodeString } from '../../codec/strings.ts';
 import type { Exchange } from './exchange.ts';
-import type { Queue } from './queue.ts';
+import type { MessageTarget } from './queue.ts';
 
 /** An exchange and a routing key, as names and as bytes. Messages with the same pair share one. */
 export class Route {
@@ -18,7 +18,7 @@ export class Route {
   /** The exchange itself; undefined when there is none of that name. */
   target: Exchange | undefined;
   /** The queues that every message of this route goes to; null when that depends on the message. */
-  queues: readonly Queue[] | null = null;
+  queues: readonly MessageTarget[] | null = null;
 
   constructor(bytes: Buffer, hash: number) {
     const exchangeEnd = 1 + bytes[0];

@@ -1,13 +1,33 @@
 // The exchanges, queues and bindings of a virtual host, linked with one another: what is added and removed, and what goes along with
 // it. Checks nothing; tells the store of what is durable.
+import { directExchange } from '../../exchanges/direct.ts';
 import type { ExchangeType } from '../../exchanges/exchange-type.ts';
-import { type Binding, type BindingRequest, bindingIdentity, type Destination, NO_ARGUMENTS } from './binding.ts';
+import type { ExchangeTypeRegistry } from '../../exchanges/exchange-type-registry.ts';
+import {
+  type Binding,
+  type BindingRequest,
+  bindingIdentity,
+  compareDestinations,
+  NO_ARGUMENTS,
+  type RouteTarget,
+} from './binding.ts';
+import type { DelayedExchanges } from './delayed-exchanges.ts';
 import { describeResource } from './errors.ts';
 import { Exchange, type ExchangeSettings } from './exchange.ts';
-import { alternateOf, checkArguments } from './exchange-checks.ts';
+import { alternateOf, checkArguments, unknownExchangeType } from './exchange-checks.ts';
 import { type MessageStore, survivesRestart } from './message-store.ts';
 import { DefaultRouter, isPredeclared } from './predeclared.ts';
 import type { Queue } from './queue.ts';
+import { type Histories, RecordingRouter } from './recent-history.ts';
+
+/** What a topology needs from its virtual host. */
+export interface TopologyParts {
+  readonly virtualHost: string;
+  readonly store: MessageStore | null;
+  readonly types: ExchangeTypeRegistry;
+  readonly histories: Histories;
+  readonly delayed: DelayedExchanges;
+}
 
 export class Topology {
   readonly exchanges = new Map<string, Exchange>();
@@ -16,21 +36,49 @@ export class Topology {
   version = 0;
   readonly #virtualHost: string;
   readonly #store: MessageStore | null;
+  readonly #histories: Histories;
+  readonly #types: ExchangeTypeRegistry;
+  readonly #delayed: DelayedExchanges;
 
-  constructor(virtualHost: string, store: MessageStore | null) {
+  constructor({ virtualHost, store, types, histories, delayed }: TopologyParts) {
     this.#virtualHost = virtualHost;
     this.#store = store;
+    this.#types = types;
+    this.#histories = histories;
+    this.#delayed = delayed;
     const settings = { name: '', type: 'direct', durable: true, autoDelete: false, internal: false };
     const router = new DefaultRouter(this.queues);
-    this.exchanges.set('', new Exchange({ ...settings, arguments: NO_ARGUMENTS }, router, () => undefined));
+    this.exchanges.set(
+      '',
+      new Exchange({ ...settings, arguments: NO_ARGUMENTS }, directExchange, router, () => undefined),
+    );
+  }
+
+  /** The type that routes for an exchange of this type. @throws {BrokerError} PRECONDITION_FAILED, COMMAND_INVALID */
+  #routingTypeOf(settings: ExchangeSettings, type: ExchangeType): ExchangeType {
+    if (type.routesLike === undefined) return type;
+    let name = '';
+    checkArguments(() => {
+      name = type.routesLike?.(settings.arguments) ?? '';
+    });
+    const routing = this.#types.get(name);
+    if (routing === undefined) throw unknownExchangeType(name);
+    return routing;
   }
 
   /** @throws {BrokerError} PRECONDITION_FAILED when its arguments are wrong */
   addExchange(settings: ExchangeSettings, type: ExchangeType): Exchange {
     const alternateName = alternateOf(settings, describeResource('exchange', settings.name, this.#virtualHost));
-    checkArguments(() => type.validateExchange?.(settings.arguments));
+    const routing = this.#routingTypeOf(settings, type);
+    checkArguments(() => routing.validateExchange?.(settings.arguments));
     const find = (name: string): Exchange | undefined => (name === '' ? undefined : this.exchanges.get(name));
-    const exchange = new Exchange(settings, type.createRouter<Destination>(settings.arguments), find);
+    const { arguments: args } = settings;
+    const rule = routing.history?.(args);
+    const history = rule === undefined ? null : this.#histories.create(rule);
+    let router = routing.createRouter<RouteTarget>(args, compareDestinations);
+    if (history !== null) router = new RecordingRouter(router, history);
+    if (type.delayMs !== undefined) router = this.#delayed.createRouter(settings, type.delayMs, router);
+    const exchange = new Exchange(settings, routing, router, find, history);
     exchange.alternateName = alternateName;
     this.exchanges.set(settings.name, exchange);
     this.version++;
@@ -45,6 +93,8 @@ export class Topology {
       this.#unlogBinding(binding);
     }
     exchange.outgoing.clear();
+    exchange.history?.clear();
+    this.#delayed.removed(exchange.name);
     for (const binding of [...exchange.bindings]) this.#removeOutgoing(binding);
     if (exchange.settings.durable) this.#store?.exchangeDeleted(this.#virtualHost, exchange.name);
   }

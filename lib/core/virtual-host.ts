@@ -1,25 +1,32 @@
 // A virtual host: its exchanges, queues and bindings, and the way of a message from its route to its queues.
 
-import type { Routable } from '../../exchanges/exchange-type.ts';
+import type { ExchangeType } from '../../exchanges/exchange-type.ts';
 import type { ExchangeTypeRegistry } from '../../exchanges/exchange-type-registry.ts';
-import { route as traverse } from '../../exchanges/traverse.ts';
 import { type Binding, type BindingRequest, bindingIdentity, type Destination, NO_ARGUMENTS } from './binding.ts';
-import type { QueueContext } from './classic-queue.ts';
 import type { Consumer } from './consumer.ts';
-import { assertSameExchange, assertSameQueue } from './declaration-checks.ts';
+import { DeadLetterer } from './dead-letterer.ts';
+import { Deadlines } from './deadlines.ts';
+import { assertSameExchange, assertSameQueue, queueTypeOf } from './declaration-checks.ts';
+import { DelayedExchanges, isDelayQueue } from './delayed-exchanges.ts';
 import { BrokerError, describeResource, notFound } from './errors.ts';
 import type { Exchange, ExchangeSettings } from './exchange.ts';
 import { checkArguments, unknownExchangeType } from './exchange-checks.ts';
+import { checkQueueLimits, Limits, type QueueQuota } from './limits.ts';
 import type { MemoryAccount } from './memory-account.ts';
 import type { Message } from './message.ts';
 import type { MessageStore, RecoveredQueue } from './message-store.ts';
-import type { Durability, Owner } from './ports.ts';
+import type { AppliedPolicies } from './policy.ts';
+import { PolicySet } from './policy-set.ts';
+import type { Clock, Durability, Owner } from './ports.ts';
 import { PREDECLARED_EXCHANGES } from './predeclared.ts';
-import type { Queue, QueueSettings } from './queue.ts';
+import type { MessageTarget, Queue, QueueSettings } from './queue.ts';
+import type { QueueContext } from './queue-context.ts';
 import { createQueue } from './queue-types.ts';
+import { Histories } from './recent-history.ts';
 import { ReplyQueues } from './reply-queues.ts';
 import type { RetentionSlab } from './retention-slab.ts';
 import { type Route, RouteCache } from './route.ts';
+import { queuesByKey, queuesFrom } from './routing.ts';
 import { isDurable, requestOf, Topology } from './topology.ts';
 import type { TurnScheduler } from './turn.ts';
 
@@ -29,16 +36,31 @@ export interface VirtualHostContext {
   readonly memory: MemoryAccount;
   readonly turn: TurnScheduler;
   readonly slab: RetentionSlab;
+  readonly clock: Clock;
   /** Logs a defect of ours. */
   readonly defect: (error: unknown) => void;
   /** Tells when what was done is durable. */
   readonly durability: Durability;
   /** Keeps what is durable and what memory has no room for; null where there is no disk. */
   readonly store: MessageStore | null;
+  /** Redeliveries of a message by a quorum queue for which nothing else is said; no limit when it is left out. */
+  readonly quorumDeliveryLimit?: number;
+  /** How many queues there may be in all virtual hosts; no limit when it is left out. */
+  readonly queueQuota?: QueueQuota;
+}
+
+/** What `queue.delete` may ask for. */
+export interface DeleteConditions {
+  readonly ifUnused: boolean;
+  readonly ifEmpty: boolean;
 }
 
 export class VirtualHost {
   readonly name: string;
+  readonly limits = new Limits();
+  /** Open connections; kept by the protocols. */
+  connectionCount = 0;
+  readonly policies: PolicySet;
   readonly exchanges: ReadonlyMap<string, Exchange>;
   readonly queues: ReadonlyMap<string, Queue>;
   /** Tells when declarations, publishes and acknowledgements so far are durable. */
@@ -46,30 +68,50 @@ export class VirtualHost {
   readonly #replies: ReplyQueues;
   readonly #store: MessageStore | null;
   readonly #types: ExchangeTypeRegistry;
+  readonly #quota: QueueQuota | undefined;
   readonly #queueContext: QueueContext;
   readonly #routes = new RouteCache();
   readonly #topology: Topology;
+  readonly #delayed: DelayedExchanges;
 
   constructor(name: string, context: VirtualHostContext) {
     this.name = name;
     this.durability = context.durability;
     this.#types = context.exchangeTypes;
     this.#store = context.store;
-    this.#topology = new Topology(name, context.store);
-    this.exchanges = this.#topology.exchanges;
-    this.queues = this.#topology.queues;
+    this.#quota = context.queueQuota;
     this.#queueContext = {
       virtualHost: name,
       memory: context.memory,
       turn: context.turn,
       slab: context.slab,
       defect: context.defect,
+      clock: context.clock,
+      deadlines: new Deadlines(context.clock, context.defect),
+      deadLetters: new DeadLetterer(this, context.clock, context.defect),
+      features: (settings) => this.policies.featuresOf(settings),
       queueUnused: (queue) => this.#topology.removeQueue(queue),
       createStore: (queue) => context.store?.createQueue(name, queue) ?? null,
     };
+    this.#delayed = new DelayedExchanges(this.#queueContext, (exchange) => this.exchanges.get(exchange));
+    this.#topology = new Topology({
+      virtualHost: name,
+      store: context.store,
+      types: context.exchangeTypes,
+      histories: new Histories(context),
+      delayed: this.#delayed,
+    });
+    this.policies = new PolicySet(this.#topology, context.quorumDeliveryLimit ?? Infinity);
+    this.exchanges = this.#topology.exchanges;
+    this.queues = this.#topology.queues;
     this.#replies = new ReplyQueues(this.#queueContext);
     const base = { durable: true, autoDelete: false, arguments: NO_ARGUMENTS };
     for (const [name, type, internal] of PREDECLARED_EXCHANGES) this.restoreExchange({ ...base, name, type, internal });
+  }
+
+  /** Nothing expires and nothing is sent later any more: the broker closes, or the virtual host is deleted. */
+  stop(): void {
+    this.#queueContext.deadlines.stop();
   }
 
   // Exchanges
@@ -98,7 +140,7 @@ export class VirtualHost {
       assertSameExchange(this.#describe('exchange', settings.name), settings, current.settings);
       return current;
     }
-    const exchange = this.#topology.addExchange(settings, type);
+    const exchange = this.#addExchange(settings, type);
     if (settings.durable) this.#store?.exchangeDeclared(this.name, settings);
     return exchange;
   }
@@ -118,8 +160,7 @@ export class VirtualHost {
   /** @throws {BrokerError} NOT_FOUND when an end is missing, RESOURCE_LOCKED for another's exclusive queue */
   bind(request: BindingRequest, owner: Owner): void {
     const { destination, source, identity } = this.#bindingEnds(request, owner);
-    const type = this.#types.get(source.settings.type);
-    checkArguments(() => type?.validateBinding?.(request.bindingKey, request.arguments));
+    checkArguments(() => source.type.validateBinding?.(request.bindingKey, request.arguments));
     if (source.outgoing.has(identity)) return;
     const binding: Binding = {
       source,
@@ -129,6 +170,7 @@ export class VirtualHost {
     };
     this.#topology.addBinding(identity, binding);
     if (isDurable(binding)) this.#store?.bound(this.name, requestOf(binding));
+    source.history?.replay(destination);
   }
 
   /** Removes a binding, if it exists. @throws {BrokerError} RESOURCE_LOCKED for another's exclusive queue */
@@ -153,11 +195,14 @@ export class VirtualHost {
 
   /**
    * Makes a queue, or finds the equal one that exists.
-   * @throws {BrokerError} PRECONDITION_FAILED when it exists with other settings, RESOURCE_LOCKED when exclusive use forbids it
+   * @throws {BrokerError} PRECONDITION_FAILED when it exists with other settings or there are too many, RESOURCE_LOCKED when
+   * exclusive use forbids it
    */
   declareQueue(settings: QueueSettings): Queue {
     const current = this.queues.get(settings.name);
     if (current === undefined) {
+      // RabbitMQ looks at this before the arguments.
+      checkQueueLimits(settings.name, this, this.#quota);
       const queue = createQueue(settings, this.#queueContext, null);
       settings.owner?.ownedQueues.add(queue);
       this.#topology.addQueue(queue);
@@ -172,10 +217,11 @@ export class VirtualHost {
    * Deletes a queue with its messages, if it exists, and returns how many messages were ready in it.
    * @throws {BrokerError} PRECONDITION_FAILED when a condition does not hold, RESOURCE_LOCKED
    */
-  deleteQueue(name: string, conditions: { ifUnused: boolean; ifEmpty: boolean }, owner: Owner): number {
+  deleteQueue(name: string, conditions: DeleteConditions, owner: Owner): number {
     if (!this.queues.has(name)) return 0;
     const queue = this.getQueue(name, owner);
     const resource = this.#describe('queue', name);
+    if (queueTypeOf(queue.settings.arguments) === 'quorum') refuseConditions(resource, conditions);
     if (conditions.ifEmpty && queue.messageCount > 0) {
       throw new BrokerError('PRECONDITION_FAILED', `${resource} not empty`);
     }
@@ -204,17 +250,32 @@ export class VirtualHost {
     return this.#replies.has(name);
   }
 
+  // Policies
+
+  /** The policies that apply to a queue or an exchange now. */
+  policyOf(resource: Queue | Exchange): AppliedPolicies {
+    return this.policies.appliedTo(resource);
+  }
+
   // What was there before a restart: not logged, and not checked but for what may have changed since
 
   /** @throws {BrokerError} COMMAND_INVALID when its type is not there any more, PRECONDITION_FAILED for its arguments */
   restoreExchange(settings: ExchangeSettings): void {
     const type = this.#types.get(settings.type);
     if (type === undefined) throw unknownExchangeType(settings.type);
-    this.#topology.addExchange(settings, type);
+    this.#addExchange(settings, type);
   }
 
-  /** @throws {BrokerError} when the queue's type or arguments are not known any more */
-  restoreQueue(settings: QueueSettings, recovered: RecoveredQueue): Queue {
+  /**
+   * Undefined for what an exchange held back that is not there any more.
+   * @throws {BrokerError} when the queue's type or arguments are not known any more
+   */
+  restoreQueue(settings: QueueSettings, recovered: RecoveredQueue): Pick<Queue, 'messageCount'> | undefined {
+    if (isDelayQueue(settings)) {
+      const type = this.exchanges.get(settings.name)?.settings.type;
+      const delayMs = type === undefined ? undefined : this.#types.get(type)?.delayMs;
+      return this.#delayed.restore(settings, delayMs, recovered);
+    }
     const queue = createQueue(settings, this.#queueContext, recovered);
     this.#topology.addQueue(queue);
     return queue;
@@ -259,15 +320,16 @@ export class VirtualHost {
    * @param extraKeys further routing keys (the CC and BCC headers)
    * @throws {BrokerError} NOT_FOUND when the exchange is missing
    */
-  route(message: Message, extraKeys: readonly string[]): readonly Queue[] {
+  route(message: Message, extraKeys: readonly string[]): readonly MessageTarget[] {
     const { route } = message;
     const exchange = this.exchangeOf(route);
     if (route.queues !== null && extraKeys.length === 0) return route.queues;
-    const queues: Queue[] = [];
-    const headers = extraKeys.length > 0 ? message.headers : null;
-    const copies = extraKeys.map((routingKey): Routable => ({ routingKey, headers }));
-    traverse<Queue>(exchange, message, queues, copies);
-    return queues;
+    return queuesFrom(exchange, message, extraKeys);
+  }
+
+  /** The target that has this name, which `route` told. */
+  targetNamed(name: string): MessageTarget | undefined {
+    return this.queues.get(name) ?? this.#delayed.find(name);
   }
 
   /** Gives a message that was published to the default exchange to the clients whose reply addresses its keys name. */
@@ -275,14 +337,16 @@ export class VirtualHost {
     this.#replies.deliver(message, extraKeys);
   }
 
+  #addExchange(settings: ExchangeSettings, type: ExchangeType): Exchange {
+    const exchange = this.#topology.addExchange(settings, type);
+    this.policies.applyToExchange(exchange);
+    return exchange;
+  }
+
   #resolve(route: Route): void {
     route.version = this.#topology.version;
     route.target = this.exchanges.get(route.exchange);
-    route.queues = null;
-    if (route.target === undefined) return;
-    const queues: Queue[] = [];
-    const byKeyOnly = traverse<Queue>(route.target, { routingKey: route.routingKey, headers: null }, queues);
-    if (byKeyOnly) route.queues = queues;
+    route.queues = route.target === undefined ? null : queuesByKey(route.target, route.routingKey);
   }
 
   #bindingEnds(
@@ -305,4 +369,12 @@ export class VirtualHost {
       'It could be originally declared on another connection or the exclusive property value does not match that of the original declaration.';
     return new BrokerError('RESOURCE_LOCKED', `cannot obtain exclusive access to locked ${resource}. ${hint}`);
   }
+}
+
+/** Quorum queues can't tell at once whether they are unused or empty: they are on several nodes. */
+function refuseConditions(resource: string, { ifUnused, ifEmpty }: DeleteConditions): void {
+  if (!ifUnused && !ifEmpty) return;
+  const flag = ifUnused ? 'if-unused' : 'if-empty';
+  const text = `queue.delete operations with ${flag} flag set are not supported by quorum queues`;
+  throw new BrokerError('NOT_IMPLEMENTED', `cannot delete ${resource}. ${text}`);
 }

@@ -5,8 +5,10 @@ import { finishRanges } from './replayed-queue.ts';
 
 /** Counts bodies where their bytes are limited. Those in pages have to be read for that: nothing else tells. */
 export async function countBodies({ topology, replay }: Recovered, reader: PageReader): Promise<void> {
+  // A policy may limit any queue.
+  const isPolicy = [...topology.parameters.values()].some(({ json }) => json.includes('"max-length-bytes"'));
   for (const { queueId, arguments: args } of topology.queues.values()) {
-    if (!args.has('x-max-length-bytes')) continue;
+    if (!isPolicy && !args.has('x-max-length-bytes')) continue;
     const known = replay.queueOf(queueId);
     finishRanges(known);
     known.bodyBytes = known.placed().messages.reduce((sum, { bodySize }) => sum + bodySize, 0);

@@ -1,43 +1,43 @@
 // The checkpoint: how topology, queues and pages stood right behind one record of the log. Written from iterables, since
 // queues and ranges are many; read into arrays.
+import type { StoredParameter } from '../core/message-store.ts';
+import type { QueueLevel } from '../core/positions.ts';
 import { ByteReader, FormatError } from './byte-reader.ts';
 import { ByteWriter } from './byte-writer.ts';
+import { ENTRY_CHECKPOINT, ENTRY_CHECKPOINT_END, ENTRY_PAGE, ENTRY_QUEUE_STATE } from './entries.ts';
+import { decodeFileHeader, encodeFileHeader, FILE_HEADER_BYTES } from './file-header.ts';
+import type { PositionSet } from './position-set.ts';
+import { encodeRecordHeader, putRecordCrc, RECORD_HEADER_BYTES, scanRecords } from './records.ts';
 import {
   type BindingEntry,
   ENTRY_BINDING,
-  ENTRY_CHECKPOINT,
-  ENTRY_CHECKPOINT_END,
   ENTRY_EXCHANGE,
-  ENTRY_PAGE,
+  ENTRY_PARAMETER,
   ENTRY_QUEUE,
-  ENTRY_QUEUE_STATE,
   ENTRY_USER,
   ENTRY_VIRTUAL_HOST,
   type ExchangeEntry,
   type QueueEntry,
   readBinding,
   readExchange,
+  readParameter,
   readQueue,
   readUser,
   type UserEntry,
   writeBinding,
   writeExchange,
+  writeParameter,
   writeQueue,
   writeUser,
   writeVirtualHost,
-} from './entries.ts';
-import { decodeFileHeader, encodeFileHeader, FILE_HEADER_BYTES } from './file-header.ts';
-import type { PositionSet } from './position-set.ts';
-import { encodeRecordHeader, putRecordCrc, RECORD_HEADER_BYTES, scanRecords } from './records.ts';
+} from './topology-entries.ts';
 
 /** A record is ended when it has this many bytes; an entry is never split. */
 const RECORD_BYTES = 1024 * 1024;
 
 export interface CheckpointQueue extends QueueEntry {
-  /** What the next message gets. */
-  readonly nextPosition: number;
-  /** Every message below was delivered at least once. */
-  readonly deliveredTo: number;
+  /** One at least. */
+  readonly levels: readonly QueueLevel[];
   /** Of messages that came back. */
   readonly deliveryCounts: readonly (readonly [position: number, deliveryCount: number])[];
 }
@@ -45,9 +45,14 @@ export interface CheckpointQueue extends QueueEntry {
 /** Messages of one queue in a page. */
 export interface CheckpointRange {
   readonly queueId: number;
-  readonly priority: number;
+  /** The level of all its positions. */
+  readonly level: number;
   readonly first: number;
   readonly last: number;
+  /** How many messages stand there, dead ones included. */
+  readonly count: number;
+  /** The earliest deadline of a message; 0 when none expires. */
+  readonly firstDeadlineMs: number;
   /** Where they stand in the page. */
   readonly offset: number;
   readonly bytes: number;
@@ -74,6 +79,7 @@ export interface CheckpointSource {
   readonly nextPage: number;
   readonly vhosts: Iterable<string>;
   readonly users: Iterable<UserEntry>;
+  readonly parameters: Iterable<StoredParameter>;
   readonly exchanges: Iterable<ExchangeEntry>;
   readonly queues: Iterable<CheckpointQueue>;
   readonly bindings: Iterable<BindingEntry>;
@@ -84,6 +90,7 @@ export interface CheckpointSource {
 export interface CheckpointState extends CheckpointSource {
   readonly vhosts: string[];
   readonly users: UserEntry[];
+  readonly parameters: StoredParameter[];
   readonly exchanges: ExchangeEntry[];
   readonly queues: CheckpointQueue[];
   readonly bindings: BindingEntry[];
@@ -108,6 +115,10 @@ export function encodeCheckpoint(source: CheckpointSource): Buffer[] {
     writeUser(writer, user);
     encoder.entryWritten();
   }
+  for (const parameter of source.parameters) {
+    writeParameter(writer, parameter);
+    encoder.entryWritten();
+  }
   for (const exchange of source.exchanges) {
     writeExchange(writer, exchange);
     encoder.entryWritten();
@@ -115,8 +126,10 @@ export function encodeCheckpoint(source: CheckpointSource): Buffer[] {
   for (const queue of source.queues) {
     writeQueue(writer, queue);
     encoder.entryWritten();
-    writeQueueState(writer, queue);
-    encoder.entryWritten();
+    for (const [index, level] of queue.levels.entries()) {
+      writeQueueState(writer, queue.queueId, level, index === 0 ? queue.deliveryCounts : []);
+      encoder.entryWritten();
+    }
   }
   for (const binding of source.bindings) {
     writeBinding(writer, binding);
@@ -164,13 +177,18 @@ class CheckpointEncoder {
   }
 }
 
-function writeQueueState(writer: ByteWriter, queue: CheckpointQueue): void {
+function writeQueueState(
+  writer: ByteWriter,
+  queueId: number,
+  { nextPosition, deliveredTo }: QueueLevel,
+  deliveryCounts: CheckpointQueue['deliveryCounts'],
+): void {
   writer.u8(ENTRY_QUEUE_STATE);
-  writer.varint(queue.queueId);
-  writer.varint(queue.nextPosition);
-  writer.varint(queue.deliveredTo);
-  writer.varint(queue.deliveryCounts.length);
-  for (const [position, deliveryCount] of queue.deliveryCounts) {
+  writer.varint(queueId);
+  writer.varint(nextPosition);
+  writer.varint(deliveredTo);
+  writer.varint(deliveryCounts.length);
+  for (const [position, deliveryCount] of deliveryCounts) {
     writer.varint(position);
     writer.varint(deliveryCount);
   }
@@ -183,9 +201,11 @@ function writePage(writer: ByteWriter, page: CheckpointPage): void {
   writer.varint(page.ranges.length);
   for (const range of page.ranges) {
     writer.varint(range.queueId);
-    writer.varint(range.priority);
+    writer.varint(range.level);
     writer.varint(range.first);
     writer.varint(range.last);
+    writer.varint(range.count);
+    writer.varint(range.firstDeadlineMs);
     writer.varint(range.offset);
     writer.varint(range.bytes);
     writer.positions(range.dead);
@@ -207,9 +227,10 @@ export function decodeCheckpoint(buffer: Buffer): CheckpointState {
 
 class CheckpointDecoder {
   #head: Pick<CheckpointState, 'firstSegment' | 'sequence' | 'nextQueueId' | 'nextPage'> | null = null;
-  readonly #lists: Pick<CheckpointState, 'vhosts' | 'users' | 'exchanges' | 'queues' | 'bindings' | 'pages'> = {
+  readonly #lists: Omit<CheckpointState, 'firstSegment' | 'sequence' | 'isClean' | 'nextQueueId' | 'nextPage'> = {
     vhosts: [],
     users: [],
+    parameters: [],
     exchanges: [],
     queues: [],
     bindings: [],
@@ -217,6 +238,8 @@ class CheckpointDecoder {
   };
   /** A queue whose state, which comes next, was not read yet. */
   #queue: QueueEntry | null = null;
+  /** The levels of a queue of which more may come. */
+  #levels: QueueLevel[] | null = null;
   #entries = 0;
   #isEnded = false;
 
@@ -243,9 +266,11 @@ class CheckpointDecoder {
     if ((kind === ENTRY_CHECKPOINT) !== (this.#entries === 0)) {
       throw new FormatError(`entry ${ENTRY_CHECKPOINT} has to be the first, and the only one of its kind`, at);
     }
-    if ((kind === ENTRY_QUEUE_STATE) !== (this.#queue !== null)) {
+    const isState = kind === ENTRY_QUEUE_STATE;
+    if (isState ? this.#queue === null && this.#levels === null : this.#queue !== null) {
       throw new FormatError('a queue and its state have to stand side by side', at);
     }
+    if (!isState) this.#levels = null;
   }
 
   /** Returns false when it is an entry that no checkpoint has. */
@@ -265,6 +290,9 @@ class CheckpointDecoder {
         return true;
       case ENTRY_USER:
         lists.users.push(readUser(reader));
+        return true;
+      case ENTRY_PARAMETER:
+        lists.parameters.push(readParameter(reader));
         return true;
       case ENTRY_EXCHANGE:
         lists.exchanges.push(readExchange(reader));
@@ -289,28 +317,26 @@ class CheckpointDecoder {
     }
   }
 
+  /** The first one of a queue completes it; those that follow tell of its other levels. */
   #readQueueState(reader: ByteReader): void {
-    const queue = this.#queue;
     const at = reader.offset;
     const queueId = reader.varint();
-    if (queue === null || queue.queueId !== queueId) {
-      throw new FormatError(`the state of queue ${queueId} follows queue ${queue?.queueId}`, at);
-    }
-    const nextPosition = reader.varint();
-    const deliveredTo = reader.varint();
+    const { queues } = this.#lists;
+    const expected = this.#queue?.queueId ?? queues.at(-1)?.queueId;
+    if (expected !== queueId) throw new FormatError(`the state of queue ${queueId} follows queue ${expected}`, at);
+    const level = { nextPosition: reader.varint(), deliveredTo: reader.varint() };
     const count = reader.varint();
     const deliveryCounts: [number, number][] = [];
     for (let i = 0; i < count; i++) deliveryCounts.push([reader.varint(), reader.varint()]);
-    this.#lists.queues.push({
-      queueId,
-      vhost: queue.vhost,
-      name: queue.name,
-      autoDelete: queue.autoDelete,
-      arguments: queue.arguments,
-      nextPosition,
-      deliveredTo,
-      deliveryCounts,
-    });
+    if (this.#queue === null) {
+      if (count > 0) throw new FormatError('delivery counts stand with the first state of a queue only', at);
+      this.#levels?.push(level);
+      return;
+    }
+    const levels = [level];
+    const { vhost, name, autoDelete, arguments: args } = this.#queue;
+    queues.push({ queueId, vhost, name, autoDelete, arguments: args, levels, deliveryCounts });
+    this.#levels = levels;
     this.#queue = null;
   }
 
@@ -332,9 +358,11 @@ function readPage(reader: ByteReader): CheckpointPage {
   for (let i = 0; i < count; i++) {
     ranges.push({
       queueId: reader.varint(),
-      priority: reader.varint(),
+      level: reader.varint(),
       first: reader.varint(),
       last: reader.varint(),
+      count: reader.varint(),
+      firstDeadlineMs: reader.varint(),
       offset: reader.varint(),
       bytes: reader.varint(),
       dead: reader.positions(),

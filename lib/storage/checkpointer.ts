@@ -1,18 +1,20 @@
 // Writes checkpoints: a snapshot of topology, queues and pages, taken between two records of the log. When one is durable, what
 // only older ones needed is removed.
-
+import type { StoredParameter } from '../core/message-store.ts';
+import { levelOf } from '../core/positions.ts';
 import { type CheckpointPage, type CheckpointQueue, encodeCheckpoint } from './checkpoint-format.ts';
 import type { DiskQueue } from './disk-queue.ts';
-import type { BindingEntry, ExchangeEntry, UserEntry } from './entries.ts';
 import type { FileSystem } from './file-system.ts';
 import { type DiskRoom, type LogFiles, whenThereIsRoom } from './log-files.ts';
 import type { PageFiles } from './page-files.ts';
+import type { BindingEntry, ExchangeEntry, UserEntry } from './topology-entries.ts';
 import type { WriteAheadLog } from './write-ahead-log.ts';
 
 /** What is durable beside queues and their messages. */
 export interface TopologySnapshot {
   readonly vhosts: Iterable<string>;
   readonly users: Iterable<UserEntry>;
+  readonly parameters: Iterable<StoredParameter>;
   readonly exchanges: Iterable<ExchangeEntry>;
   readonly bindings: Iterable<BindingEntry>;
 }
@@ -86,7 +88,7 @@ export class Checkpointer {
 
   #encode(firstSegment: number, sequence: number, isClean: boolean): readonly Buffer[] {
     const { pages, queues, nextQueueId, topology } = this.#options;
-    const { vhosts, users, exchanges, bindings } = topology();
+    const { vhosts, users, parameters, exchanges, bindings } = topology();
     return encodeCheckpoint({
       firstSegment,
       sequence,
@@ -95,6 +97,7 @@ export class Checkpointer {
       nextPage: pages.nextNumber,
       vhosts,
       users,
+      parameters,
       exchanges,
       bindings,
       queues: queueStates(queues),
@@ -112,15 +115,14 @@ export function firstNeeded({ segments }: LogFiles): number {
 function* queueStates(queues: Iterable<DiskQueue>): Generator<CheckpointQueue> {
   for (const queue of queues) {
     if (!queue.isLogged || queue.deleted) continue;
-    const { settings, nextPosition, deliveredTo, deliveryCounts } = queue.host;
+    const { settings, levels, deliveryCounts } = queue.host;
     yield {
       queueId: queue.id,
       vhost: queue.virtualHost,
       name: settings.name,
       autoDelete: settings.autoDelete,
       arguments: settings.arguments,
-      nextPosition,
-      deliveredTo,
+      levels,
       deliveryCounts: [...deliveryCounts],
     };
   }
@@ -134,9 +136,11 @@ function* pageStates({ pages }: PageFiles): Generator<CheckpointPage> {
       bytes,
       ranges: [...ranges].map((range) => ({
         queueId: range.queue.id,
-        priority: 0,
+        level: levelOf(range.first),
         first: range.first,
         last: range.last,
+        count: range.count,
+        firstDeadlineMs: range.firstDeadlineMs,
         offset: range.offset,
         bytes: range.bytes,
         dead: range.deadAfterRestart(),

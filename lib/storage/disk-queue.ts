@@ -2,12 +2,18 @@
 // be told. Its messages outside pages are kept by the log entries that they note.
 import type { Message } from '../core/message.ts';
 import type { PlacedMessages, QueueStore, StoredQueue } from '../core/message-store.ts';
+import type { Durability } from '../core/ports.ts';
+import { LEVEL_SPAN, levelOf } from '../core/positions.ts';
 import type { Confirmation } from '../core/queue.ts';
 import type { ByteWriter } from './byte-writer.ts';
+import { tellDeadlines } from './deadline-scan.ts';
+import { DiskRanges } from './disk-ranges.ts';
 import { writeAcknowledged, writeDelivered, writeReturned } from './entries.ts';
 import { LogEntry } from './log-entry.ts';
 import type { PageRange } from './page.ts';
 import type { RangeRead } from './page-reader.ts';
+import { fetchPaged } from './paged-fetch.ts';
+import { filterPlaced } from './placed-messages.ts';
 import { PositionSet } from './position-set.ts';
 
 /** What all queues of a store share. */
@@ -18,10 +24,14 @@ export interface DiskQueueContext {
   touch(queue: DiskQueue): void;
   /** What was done must become durable: whoever did it may want to know when. */
   changed(): void;
+  /** Calls `done` when all that was done so far is durable. */
+  whenDurable(done: () => void): void;
   /** The queue is deleted. */
   deleted(queue: DiskQueue): void;
   /** Reads what comes next in a range that is in a page; `null` when that failed, which is the store's matter. */
   read(range: PageRange): Promise<RangeRead | null>;
+  /** Reads the messages at some positions of a range that is in a page, in rising order; `null` as above. */
+  fetch(range: PageRange, positions: readonly number[]): Promise<PlacedMessages | null>;
   /** Calls `task` when the current turn is over. */
   soon(task: () => void): void;
   /** Logs a defect of ours. */
@@ -32,6 +42,8 @@ export interface DiskQueueContext {
   rangeEnded(range: PageRange): void;
 }
 
+const NOTHING: PlacedMessages = { messages: [], positions: [] };
+
 export class DiskQueue implements QueueStore {
   /** Names the queue in the data folder. */
   readonly id: number;
@@ -40,21 +52,17 @@ export class DiskQueue implements QueueStore {
   readonly isLogged: boolean;
   readonly #context: DiskQueueContext;
   #host: StoredQueue | null = null;
-  readonly #ranges: PageRange[] = [];
-  /** The range that was found last. */
-  #lastHome: PageRange | null = null;
-  /** Ranges that are being written: what is in them may be in an older one, too. */
-  #writing = 0;
+  readonly #ranges: DiskRanges;
   #isLoading = false;
   /** Moves when what is being read is not wanted any more. */
   #epoch = 0;
   readonly #acknowledged = new PositionSet();
   #returned: [position: number, deliveryCount: number][] = [];
+  /** What the log was told of the first level, which most queues have alone. */
   #loggedDeliveredTo = 0;
+  /** And of the others; null while nothing was. */
+  #loggedLevels: Map<number, number> | null = null;
   #isDirty = false;
-
-  pagedCount = 0;
-  nextPaged = Infinity;
   /** The queue is gone: nothing of it needs to be kept. */
   deleted = false;
 
@@ -63,6 +71,7 @@ export class DiskQueue implements QueueStore {
     this.virtualHost = virtualHost;
     this.isLogged = isLogged;
     this.#context = context;
+    this.#ranges = new DiskRanges((range) => context.rangeEnded(range));
   }
 
   /** The queue itself. */
@@ -72,13 +81,21 @@ export class DiskQueue implements QueueStore {
   }
 
   get ranges(): readonly PageRange[] {
-    return this.#ranges;
+    return this.#ranges.all;
+  }
+
+  get pagedCount(): number {
+    return this.#ranges.pagedCount;
+  }
+
+  get nextPaged(): number {
+    return this.#ranges.nextPaged;
   }
 
   /** Connects it with its queue. */
   attach(host: StoredQueue): void {
     this.#host = host;
-    this.#loggedDeliveredTo = host.deliveredTo;
+    for (const { nextPosition, deliveredTo } of host.levels) this.#movesOn(levelOf(nextPosition), deliveredTo);
   }
 
   // What the queue asks
@@ -95,19 +112,11 @@ export class DiskQueue implements QueueStore {
   }
 
   remove(message: Message, position: number): void {
-    if (this.#ranges.length > 0) {
-      const home = this.#homeOf(position);
-      if (home !== null) {
-        this.#settleIn(home, position);
-        if (this.isLogged && message.persistent) this.#acknowledge(position);
-        return;
-      }
-    }
-    const { stored } = message;
-    if (!(stored instanceof LogEntry)) return;
-    const isWritten = stored.segment !== null;
-    // That a queue was deleted says all about its messages.
-    if (stored.drop(this, position) && isWritten && !this.deleted) this.#acknowledge(position);
+    this.#leaves(message, position, null);
+  }
+
+  moved(message: Message, position: number): void {
+    this.#leaves(message, position, this.#context);
   }
 
   delivered(): void {
@@ -121,7 +130,7 @@ export class DiskQueue implements QueueStore {
 
   load(): void {
     if (this.#isLoading || this.pagedCount === 0) return;
-    const range = this.#ranges.find(({ nextPosition }) => nextPosition === this.nextPaged);
+    const range = this.#ranges.next();
     if (range === undefined) throw new Error(`queue ${this.id} has messages on disk and no range with them`);
     this.#isLoading = true;
     const epoch = this.#epoch;
@@ -133,7 +142,11 @@ export class DiskQueue implements QueueStore {
     range.isReading = true;
     void this.#context.read(range).then((read) => {
       range.isReading = false;
-      if (read !== null) this.#guard(() => this.#wasRead(range, read, epoch));
+      this.#guard(() => {
+        if (read !== null) this.#wasRead(range, read, epoch);
+        // All that was left was dropped, and the range with its page: go on with what follows.
+        else if (epoch === this.#epoch && !this.ranges.includes(range)) this.#took(NOTHING);
+      });
     });
   }
 
@@ -142,29 +155,39 @@ export class DiskQueue implements QueueStore {
     if (count === 0) return 0;
     this.#epoch++;
     this.#isLoading = false;
-    for (const range of [...this.#ranges]) {
+    for (const range of [...this.ranges]) {
       if (range.unloaded === 0) continue;
       if (this.isLogged) this.#acknowledgeFrom(range, range.nextPosition);
-      range.dead.addRange(range.nextPosition, range.last);
+      this.#ranges.dropRest(range);
       this.#letGo(range);
-      range.endLoading();
-      if (range.live === 0) this.endRange(range);
     }
-    this.#refresh();
+    this.#ranges.refresh();
     return count;
+  }
+
+  isPagedOut(position: number): boolean {
+    return !this.#ranges.isEmpty && this.#ranges.pagedHomeOf(position) !== null;
+  }
+
+  drop(position: number): void {
+    const home = this.#ranges.pagedHomeOf(position);
+    if (home === null) throw new Error(`queue ${this.id} has no message at ${position} that is on disk alone`);
+    const isPersistent = home.isPersistent(position);
+    // Who reads or writes it meanwhile finds it dead, and lets go of it.
+    this.#ranges.drop(home, position);
+    if (this.isLogged && isPersistent) this.#acknowledge(position);
+  }
+
+  fetch(positions: readonly number[], done: (placed: PlacedMessages) => void): void {
+    void fetchPaged(this, positions, this.#context, (placed) => this.#guard(() => done(placed)));
   }
 
   delete(): void {
     if (this.deleted) return;
     this.deleted = true;
     this.#epoch++;
-    for (const range of this.#ranges) {
-      this.#letGo(range);
-      if (range.page !== null) this.#context.rangeEnded(range);
-    }
-    this.#ranges.length = 0;
-    this.#lastHome = null;
-    this.#refresh();
+    for (const range of this.ranges) this.#letGo(range);
+    this.#ranges.clear();
     this.#context.deleted(this);
   }
 
@@ -178,10 +201,8 @@ export class DiskQueue implements QueueStore {
       writeAcknowledged(writer, this.id, this.#acknowledged);
       this.#acknowledged.clear();
     }
-    const { deliveredTo } = this.host;
-    if (deliveredTo > this.#loggedDeliveredTo) {
-      this.#loggedDeliveredTo = deliveredTo;
-      writeDelivered(writer, this.id, deliveredTo);
+    for (const { nextPosition, deliveredTo } of this.host.levels) {
+      if (this.#movesOn(levelOf(nextPosition), deliveredTo)) writeDelivered(writer, this.id, deliveredTo);
     }
     for (const [position, count] of this.#returned) writeReturned(writer, this.id, position, count);
     if (this.#returned.length > 0) this.#returned = [];
@@ -189,56 +210,52 @@ export class DiskQueue implements QueueStore {
 
   /** Whether a page, or one being written, is the home of a position. */
   isPaged(position: number): boolean {
-    return this.#ranges.length > 0 && this.#homeOf(position) !== null;
+    return !this.#ranges.isEmpty && this.#ranges.homeOf(position) !== null;
+  }
+
+  /** The range of the first of some positions that are on disk alone; null when none is. */
+  firstPagedHome(positions: readonly number[]): PageRange | null {
+    for (const position of positions) {
+      const home = this.#ranges.pagedHomeOf(position);
+      if (home !== null) return home;
+    }
+    return null;
   }
 
   /** Whether one range holds every position from first to last. */
   isAllPaged(first: number, last: number): boolean {
-    return this.#ranges.some((range) => range.holdsAll(first, last));
+    return this.ranges.some((range) => range.holdsAll(first, last));
   }
 
   /** Adds a range. The store tells its page, or that it is being written. */
   addRange(range: PageRange): void {
-    if (this.deleted) return;
-    this.#ranges.push(range);
-    if (range.page === null) this.#writing++;
-    this.#refresh();
+    if (!this.deleted) this.#ranges.add(range);
   }
 
   /** A range has been written: it alone is now the home of what it holds. */
   rangeWritten(range: PageRange, positions: readonly number[]): void {
-    if (this.deleted) {
-      this.#context.rangeEnded(range);
-      return;
-    }
-    this.#writing--;
-    for (const older of [...this.#ranges]) {
-      if (older === range || older.last < range.first || older.first > range.last) continue;
-      for (const position of positions) {
-        if (position >= older.first && position <= older.last) older.dead.add(position);
-      }
-      if (older.live === 0 && older.page !== null) this.endRange(older);
-    }
-    if (range.live === 0) this.endRange(range);
+    if (this.deleted) this.#context.rangeEnded(range);
+    else this.#ranges.written(range, positions);
   }
 
   /** What is dead in a range has become known after a restart. */
   rangeRecovered(range: PageRange): void {
     if (range.live === 0) {
-      this.endRange(range);
+      this.#ranges.end(range);
     } else {
       range.leaveMemory(range.dead.nextGap(range.first), range.offset, range.live);
     }
-    this.#refresh();
+    this.#ranges.refresh();
   }
 
   /** Puts one range in the place of another, which held the same. */
   replaceRange(old: PageRange, replacement: PageRange): void {
-    const index = this.#ranges.indexOf(old);
-    if (index < 0) throw new Error(`a range that queue ${this.id} does not have`);
-    this.#ranges[index] = replacement;
-    if (this.#lastHome === old) this.#lastHome = null;
-    this.#refresh();
+    this.#ranges.replace(old, replacement);
+  }
+
+  /** Nothing of a range is alive. */
+  endRange(range: PageRange): void {
+    this.#ranges.end(range);
   }
 
   /** What goes wrong where messages are delivered is a defect there: it must not end the process, nor stop the reading. */
@@ -248,6 +265,23 @@ export class DiskQueue implements QueueStore {
     } catch (error) {
       this.#context.defect(error);
     }
+  }
+
+  /** @param durability tells when whoever waits for the message to be safe may hear of it; null for at once */
+  #leaves(message: Message, position: number, durability: Pick<Durability, 'whenDurable'> | null): void {
+    if (!this.#ranges.isEmpty) {
+      const home = this.#ranges.homeOf(position);
+      if (home !== null) {
+        this.#ranges.settle(home, position);
+        if (this.isLogged && message.persistent) this.#acknowledge(position);
+        return;
+      }
+    }
+    const { stored } = message;
+    if (!(stored instanceof LogEntry)) return;
+    const isWritten = stored.segment !== null;
+    // That a queue was deleted says all about its messages.
+    if (stored.drop(this, position, durability) && isWritten && !this.deleted) this.#acknowledge(position);
   }
 
   #touch(): void {
@@ -273,52 +307,33 @@ export class DiskQueue implements QueueStore {
     if (!this.#isDirty) this.#touch();
   }
 
-  #homeOf(position: number): PageRange | null {
-    const last = this.#lastHome;
-    if (last?.holds(position) === true) return last;
-    for (const range of this.#ranges) {
-      if (!range.holds(position)) continue;
-      this.#lastHome = range;
-      return range;
+  /** Notes how far a level is; false when that was known. */
+  #movesOn(level: number, deliveredTo: number): boolean {
+    if (level === 0) {
+      if (deliveredTo <= this.#loggedDeliveredTo) return false;
+      this.#loggedDeliveredTo = deliveredTo;
+      return true;
     }
-    return null;
-  }
-
-  #settleIn(home: PageRange, position: number): void {
-    if (this.#writing > 0) {
-      // What is being moved to another page has two homes until that is written.
-      for (const range of [...this.#ranges]) if (range.holds(position)) this.#markDead(range, position);
-    } else {
-      this.#markDead(home, position);
-    }
-  }
-
-  #markDead(range: PageRange, position: number): void {
-    range.dead.add(position);
-    if (range.live === 0 && range.page !== null) this.endRange(range);
-  }
-
-  /** Nothing of a range is alive. */
-  endRange(range: PageRange): void {
-    const index = this.#ranges.indexOf(range);
-    if (index >= 0) this.#ranges.splice(index, 1);
-    if (this.#lastHome === range) this.#lastHome = null;
-    this.#context.rangeEnded(range);
+    this.#loggedLevels ??= new Map();
+    if (deliveredTo <= (this.#loggedLevels.get(level) ?? level * LEVEL_SPAN)) return false;
+    this.#loggedLevels.set(level, deliveredTo);
+    return true;
   }
 
   /** Messages that are still being written are wanted back. */
   #takeBack(range: PageRange, epoch: number): void {
+    if (epoch !== this.#epoch) return;
     const { held } = range;
     if (held === null) {
       // It was written meanwhile.
-      if (epoch === this.#epoch) this.#isLoading = false;
-      if (epoch === this.#epoch) this.load();
+      this.#isLoading = false;
+      if (this.pagedCount > 0) this.load();
+      else this.#took(NOTHING);
       return;
     }
-    if (epoch !== this.#epoch) return;
     range.held = null;
     range.endLoading();
-    this.#took(held);
+    this.#took(this.#withoutDropped(range, held));
   }
 
   /** Only here does the range move on, so that nobody meets messages that are neither on disk alone nor in memory. */
@@ -327,13 +342,23 @@ export class DiskQueue implements QueueStore {
       for (const message of read.messages) this.#context.release(message);
       return;
     }
-    range.wasRead(read.messages.length, read.nextPosition, read.nextOffset);
-    this.#took(read);
+    const placed = this.#withoutDropped(range, read);
+    range.wasRead(placed.messages.length, read.nextPosition, read.nextOffset);
+    this.#took(placed);
+    if (range.hidesDeadlines) tellDeadlines(this.host, placed);
+  }
+
+  /** Lets go of what was dropped after it was asked for. */
+  #withoutDropped(range: PageRange, placed: PlacedMessages): PlacedMessages {
+    if (!range.hasDropped) return placed;
+    const { messages, positions } = placed;
+    for (let i = 0; i < positions.length; i++) if (range.dead.has(positions[i])) this.#context.release(messages[i]);
+    return filterPlaced(placed, (position) => !range.dead.has(position));
   }
 
   #took(placed: PlacedMessages): void {
     this.#isLoading = false;
-    this.#refresh();
+    this.#ranges.refresh();
     this.host.loaded(placed);
   }
 
@@ -343,16 +368,5 @@ export class DiskQueue implements QueueStore {
     if (held === null) return;
     range.held = null;
     for (const message of held.messages) this.#context.release(message);
-  }
-
-  #refresh(): void {
-    let count = 0;
-    let next = Infinity;
-    for (const { unloaded, nextPosition } of this.#ranges) {
-      count += unloaded;
-      if (unloaded > 0 && nextPosition < next) next = nextPosition;
-    }
-    this.pagedCount = count;
-    this.nextPaged = next;
   }
 }

@@ -2,35 +2,33 @@
 // decides when to clean up.
 import type { BindingRequest } from '../core/binding.ts';
 import type { ExchangeSettings } from '../core/exchange.ts';
-import type { MessageStore, RecoveredQueue, StoredQueue } from '../core/message-store.ts';
+import type {
+  MessageStore,
+  PlacedMessages,
+  RecoveredQueue,
+  StoredParameter,
+  StoredQueue,
+} from '../core/message-store.ts';
 import { survivesRestart } from '../core/message-store.ts';
-import type { Timer } from '../core/ports.ts';
+import type { QueueLevel } from '../core/positions.ts';
 import { countBodies } from './body-count.ts';
-import { Checkpointer, firstNeeded, type TopologySnapshot } from './checkpointer.ts';
+import { Checkpointer, type TopologySnapshot } from './checkpointer.ts';
+import { scanDeadlines, tellDeadlines } from './deadline-scan.ts';
 import { DiskQueue } from './disk-queue.ts';
-import * as entries from './entries.ts';
 import type { LogEntry } from './log-entry.ts';
 import { LogFiles, whenThereIsRoom } from './log-files.ts';
+import { Maintenance } from './maintenance.ts';
 import type { PageRange } from './page.ts';
 import { PageFiles } from './page-files.ts';
-import { mergePages, pagesToMerge } from './page-merger.ts';
 import { PageReader, type RangeRead } from './page-reader.ts';
 import { Pager } from './pager.ts';
 import { type Recovered, Recovery } from './recovery.ts';
 import { countsOfLiving, dropDeleted, finishRanges } from './replayed-queue.ts';
 import { StoreContext } from './store-context.ts';
 import type { StoreOptions } from './store-options.ts';
+import * as entries from './topology-entries.ts';
 import type { TopologyState } from './topology-state.ts';
 import { WriteAheadLog } from './write-ahead-log.ts';
-
-/** The log is cut down when it is longer than so many segments. */
-const LOG_SEGMENTS = 4;
-/** A checkpoint is worth it when it frees so many times its own bytes. */
-const CHECKPOINT_WORTH = 8;
-/** A checkpoint is made when pages that none names have so much of a segment's bytes. */
-const UNNAMED_SHARE = 0.25;
-/** When nothing else happens, what can be freed is, after so long. */
-const IDLE_CLEANUP_MS = 1000;
 
 /** A durable queue that was there before. */
 export interface RecoveredQueueEntry {
@@ -49,10 +47,10 @@ export class DiskStore implements MessageStore {
   readonly #log: WriteAheadLog;
   readonly #pager: Pager;
   readonly #checkpointer: Checkpointer;
+  readonly #maintenance: Maintenance;
   /** What recovery found; null once it has been handed on. */
   #recovered: Recovered | null;
   #nextQueueId: number;
-  #cleanup: Timer | null = null;
   /** Its queues are there, with their messages. */
   #hasStarted = false;
   #hasFailed = false;
@@ -62,7 +60,7 @@ export class DiskStore implements MessageStore {
   /** From here on only the last checkpoint is made. */
   #isClosing = false;
   #closed = false;
-  #topology: () => TopologySnapshot = () => ({ vhosts: [], users: [], exchanges: [], bindings: [] });
+  #topology: () => TopologySnapshot = () => ({ vhosts: [], users: [], parameters: [], exchanges: [], bindings: [] });
 
   private constructor(options: StoreOptions, unlock: () => Promise<void>, context: StoreContext, recovered: Recovered) {
     const { fileSystem: fs, directory, clock, turn, flow, memory, room, fsync, segmentBytes, budgetBytes } = options;
@@ -113,6 +111,18 @@ export class DiskStore implements MessageStore {
       nextQueueId: () => this.#nextQueueId,
       topology: () => this.#topology(),
     });
+    this.#maintenance = new Maintenance({
+      clock,
+      segmentBytes,
+      files: this.#files,
+      log: this.#log,
+      pages: this.#pages,
+      reader: this.#reader,
+      pager: this.#pager,
+      checkpointer: this.#checkpointer,
+      rangeEnded: (range) => this.rangeEnded(range),
+      failed: (error) => this.fail(error),
+    });
   }
 
   /**
@@ -159,9 +169,7 @@ export class DiskStore implements MessageStore {
       yield {
         entry,
         recovered: {
-          nextPosition: known.nextPosition,
-          // Deliveries of the last milliseconds before a crash are not known. As in RabbitMQ, all that is left counts as delivered then.
-          deliveredTo: wasClean ? known.deliveredTo : known.nextPosition,
+          levels: wasClean ? known.levels : known.levels.map(allDelivered),
           deliveryCounts: countsOfLiving(known),
           bodyBytes: known.bodyBytes,
           attach: (host) => {
@@ -196,9 +204,12 @@ export class DiskStore implements MessageStore {
       if (queue.deleted) continue;
       const placed = known.placed();
       for (const message of placed.messages) memory.retain(message);
-      if (placed.messages.length > 0) queue.host.loaded(placed);
+      if (placed.messages.length === 0) continue;
+      queue.host.loaded(placed);
+      tellDeadlines(queue.host, placed);
     }
     this.#hasStarted = true;
+    this.#scanDeadlines().catch((error) => this.fail(error));
     // From here on a crash is no clean stop any more, even before anything else is written.
     if (wasClean) for (const name of this.#topology().vhosts) this.virtualHostCreated(name);
     this.#maintain();
@@ -242,6 +253,14 @@ export class DiskStore implements MessageStore {
 
   unbound(vhost: string, binding: BindingRequest): void {
     this.#log.change((writer) => entries.writeBindingDeleted(writer, { vhost, ...binding }));
+  }
+
+  parameterSet(parameter: StoredParameter): void {
+    this.#log.change((writer) => entries.writeParameter(writer, parameter));
+  }
+
+  parameterCleared(virtualHost: string, component: string, name: string): void {
+    this.#log.change((writer) => entries.writeParameterDeleted(writer, virtualHost, component, name));
   }
 
   virtualHostCreated(name: string): void {
@@ -289,10 +308,22 @@ export class DiskStore implements MessageStore {
     this.#maintain();
   }
 
-  async read(range: PageRange): Promise<RangeRead | null> {
+  read(range: PageRange): Promise<RangeRead | null> {
+    return this.#readOf(range, () => this.#reader.read(range));
+  }
+
+  async fetch(range: PageRange, positions: readonly number[]): Promise<PlacedMessages | null> {
+    const read = await this.#readOf(range, () => this.#reader.fetch(range, positions));
+    if (read === null || !this.#isClosing) return read;
+    // Whoever asked would change something, which is too late for a clean stop.
+    for (const message of read.messages) this.#options.memory.release(message);
+    return null;
+  }
+
+  async #readOf<Read extends PlacedMessages>(range: PageRange, task: () => Promise<Read>): Promise<Read | null> {
     try {
       // There may be no more files that can be opened, for now.
-      const read = await whenThereIsRoom(this.#options.room, () => this.#reader.read(range));
+      const read = await whenThereIsRoom(this.#options.room, task);
       for (const message of read.messages) this.#options.memory.retain(message);
       return read;
     } catch (error) {
@@ -306,6 +337,7 @@ export class DiskStore implements MessageStore {
   fail(thrown: unknown): void {
     if (this.#hasFailed || this.#closed) return;
     this.#hasFailed = true;
+    this.#maintenance.stop();
     this.#log.stop();
     this.#tellFailure();
     this.#options.failed(thrown instanceof Error ? thrown : new Error(String(thrown)));
@@ -314,7 +346,7 @@ export class DiskStore implements MessageStore {
   /** Writes what is left, and a checkpoint, so that the next start has nothing to repair; then gives up the folder. */
   async close(): Promise<void> {
     this.#isClosing = true;
-    this.#cleanup?.cancel();
+    this.#maintenance.stop();
     try {
       // Whatever waits for a log that has failed waits for ever.
       await Promise.race([this.#finish(), this.#failure]);
@@ -338,53 +370,25 @@ export class DiskStore implements MessageStore {
     await this.#log.close();
   }
 
+  #scanDeadlines(): Promise<void> {
+    const { room, defect } = this.#options;
+    const isOver = (): boolean => this.#isClosing || this.#hasFailed;
+    const options = { queues: this.#queues, reader: this.#reader, isOver, defect };
+    return whenThereIsRoom(room, () => scanDeadlines(options));
+  }
+
   #recoveredState(): Recovered {
     if (this.#recovered === null) throw new Error('what was recovered has been handed on already');
     return this.#recovered;
   }
 
-  /** Frees what can be freed, when it is worth it. */
+  /** Frees what can be freed, once there is nothing of a restart left to do. */
   #maintain(): void {
-    if (!this.#hasStarted || this.#hasFailed || this.#isClosing) return;
-    const { segmentBytes } = this.#options;
-    const { segments } = this.#files;
-    const needed = firstNeeded(this.#files);
-    let freeable = this.#pages.garbageBytes;
-    for (const { number, size } of segments) if (number < needed) freeable += size;
-    const worth = CHECKPOINT_WORTH * this.#checkpointer.bytes;
-    // What is in new pages would be read from the log, and paged again, by a restart.
-    const isBehind = this.#pages.unnamedBytes >= Math.max(segmentBytes * UNNAMED_SHARE, worth);
-    if (isBehind || freeable >= Math.max(segmentBytes, worth)) this.#checkpoint();
-    else if (freeable > 0) this.#cleanUpSoon();
-    const [oldest] = segments;
-    const isLong = this.#files.bytes > LOG_SEGMENTS * segmentBytes && segments.length > 1;
-    if (isLong && oldest.live > 0) this.#pager.relocate(oldest);
+    if (this.#hasStarted && !this.#hasFailed && !this.#isClosing) this.#maintenance.run();
   }
+}
 
-  #cleanUpSoon(): void {
-    this.#cleanup ??= this.#options.clock.after(IDLE_CLEANUP_MS, () => {
-      this.#cleanup = null;
-      this.#checkpoint();
-    });
-  }
-
-  #checkpoint(): void {
-    if (this.#checkpointer.isBusy || this.#isClosing || this.#hasFailed) return;
-    this.#checkpointer.run().then(
-      () => this.#merge(),
-      (error) => this.fail(error),
-    );
-  }
-
-  #merge(): void {
-    if (this.#isClosing || this.#hasFailed || this.#pager.isBusy) return;
-    const sparse = pagesToMerge(this.#pages.pages, this.#options.segmentBytes);
-    if (sparse.length === 0) {
-      this.#maintain();
-      return;
-    }
-    const ended = (range: PageRange): void => this.rangeEnded(range);
-    const failed = (error: unknown): void => this.fail(error);
-    this.#pager.run(() => mergePages(sparse, this.#pages, this.#reader, () => this.#log.flush(), ended, failed));
-  }
+/** Deliveries of the last milliseconds before a crash are not known. As in RabbitMQ, all that is left counts as delivered then. */
+function allDelivered({ nextPosition }: QueueLevel): QueueLevel {
+  return { nextPosition, deliveredTo: nextPosition };
 }

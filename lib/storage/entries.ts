@@ -1,26 +1,16 @@
 // The entries that records are made of: written one by one, or decoded into calls of a visitor. Messages are passed as
-// offsets into the buffer, since millions of them go by and few are looked at.
-import type { FieldTable } from '../../codec/field-table.ts';
+// offsets into the buffer, since millions of them go by and few are looked at. Those of the topology are in topology-entries.ts.
 import type { Message } from '../core/message.ts';
 import { ByteReader, Cursor, FormatError, readVarint } from './byte-reader.ts';
 import { type ByteWriter, copyBytes, putVarint, varintSize } from './byte-writer.ts';
 import type { PositionSet } from './position-set.ts';
+import { decodeTopologyEntry, type TopologyVisitor } from './topology-entries.ts';
 
 export const ENTRY_MESSAGES = 1;
 export const ENTRY_SHARED_MESSAGE = 2;
 export const ENTRY_ACKNOWLEDGED = 3;
 export const ENTRY_DELIVERED = 4;
 export const ENTRY_RETURNED = 5;
-export const ENTRY_VIRTUAL_HOST = 16;
-export const ENTRY_VIRTUAL_HOST_DELETED = 17;
-export const ENTRY_USER = 18;
-export const ENTRY_USER_DELETED = 19;
-export const ENTRY_EXCHANGE = 20;
-export const ENTRY_EXCHANGE_DELETED = 21;
-export const ENTRY_QUEUE = 22;
-export const ENTRY_QUEUE_DELETED = 23;
-export const ENTRY_BINDING = 24;
-export const ENTRY_BINDING_DELETED = 25;
 export const ENTRY_CHECKPOINT = 32;
 export const ENTRY_QUEUE_STATE = 33;
 export const ENTRY_PAGE = 34;
@@ -30,43 +20,9 @@ export const ENTRY_CHECKPOINT_END = 63;
 export const MESSAGE_HEADER_MOST_BYTES = 25;
 
 const MESSAGE_EXPIRES = 1;
-const AUTO_DELETE = 1;
-const INTERNAL = 2;
-
-export interface UserEntry {
-  readonly name: string;
-  /** Password hash, tags and permissions. */
-  readonly json: Buffer;
-}
-
-export interface ExchangeEntry {
-  readonly vhost: string;
-  readonly name: string;
-  readonly type: string;
-  readonly autoDelete: boolean;
-  readonly internal: boolean;
-  readonly arguments: FieldTable;
-}
-
-export interface QueueEntry {
-  readonly queueId: number;
-  readonly vhost: string;
-  readonly name: string;
-  readonly autoDelete: boolean;
-  readonly arguments: FieldTable;
-}
-
-export interface BindingEntry {
-  readonly vhost: string;
-  readonly source: string;
-  readonly destinationKind: 'queue' | 'exchange';
-  readonly destination: string;
-  readonly bindingKey: string;
-  readonly arguments: FieldTable;
-}
 
 /** Told what stands in a record, in its order. Offsets are those of the buffer that is decoded. */
-export interface EntryVisitor {
+export interface EntryVisitor extends TopologyVisitor {
   /** False passes over all messages. Asked once for each entry. */
   readonly wantsMessages: boolean;
   /** False passes over a run of messages of one queue at successive positions. All are wanted when there is no such method. */
@@ -91,16 +47,6 @@ export interface EntryVisitor {
   acknowledged(queueId: number, first: number, last: number): void;
   delivered(queueId: number, position: number): void;
   returned(queueId: number, position: number, deliveryCount: number): void;
-  virtualHost(name: string): void;
-  virtualHostDeleted(name: string): void;
-  user(user: UserEntry): void;
-  userDeleted(name: string): void;
-  exchange(exchange: ExchangeEntry): void;
-  exchangeDeleted(vhost: string, name: string): void;
-  queue(queue: QueueEntry): void;
-  queueDeleted(queueId: number): void;
-  binding(binding: BindingEntry): void;
-  bindingDeleted(binding: BindingEntry): void;
 }
 
 /** Bytes that `putMessageHeader` writes. */
@@ -155,74 +101,6 @@ export function writeReturned(writer: ByteWriter, queueId: number, position: num
   writer.varint(deliveryCount);
 }
 
-export function writeVirtualHost(writer: ByteWriter, name: string): void {
-  writer.u8(ENTRY_VIRTUAL_HOST);
-  writer.string(name);
-}
-
-export function writeVirtualHostDeleted(writer: ByteWriter, name: string): void {
-  writer.u8(ENTRY_VIRTUAL_HOST_DELETED);
-  writer.string(name);
-}
-
-export function writeUser(writer: ByteWriter, { name, json }: UserEntry): void {
-  writer.u8(ENTRY_USER);
-  writer.string(name);
-  writer.bytes(json);
-}
-
-export function writeUserDeleted(writer: ByteWriter, name: string): void {
-  writer.u8(ENTRY_USER_DELETED);
-  writer.string(name);
-}
-
-export function writeExchange(writer: ByteWriter, exchange: ExchangeEntry): void {
-  writer.u8(ENTRY_EXCHANGE);
-  writer.string(exchange.vhost);
-  writer.string(exchange.name);
-  writer.string(exchange.type);
-  writer.u8((exchange.autoDelete ? AUTO_DELETE : 0) | (exchange.internal ? INTERNAL : 0));
-  writer.table(exchange.arguments);
-}
-
-export function writeExchangeDeleted(writer: ByteWriter, vhost: string, name: string): void {
-  writer.u8(ENTRY_EXCHANGE_DELETED);
-  writer.string(vhost);
-  writer.string(name);
-}
-
-export function writeQueue(writer: ByteWriter, queue: QueueEntry): void {
-  writer.u8(ENTRY_QUEUE);
-  writer.varint(queue.queueId);
-  writer.string(queue.vhost);
-  writer.string(queue.name);
-  writer.u8(queue.autoDelete ? AUTO_DELETE : 0);
-  writer.table(queue.arguments);
-}
-
-export function writeQueueDeleted(writer: ByteWriter, queueId: number): void {
-  writer.u8(ENTRY_QUEUE_DELETED);
-  writer.varint(queueId);
-}
-
-export function writeBinding(writer: ByteWriter, binding: BindingEntry): void {
-  writeAnyBinding(writer, ENTRY_BINDING, binding);
-}
-
-export function writeBindingDeleted(writer: ByteWriter, binding: BindingEntry): void {
-  writeAnyBinding(writer, ENTRY_BINDING_DELETED, binding);
-}
-
-function writeAnyBinding(writer: ByteWriter, kind: number, binding: BindingEntry): void {
-  writer.u8(kind);
-  writer.string(binding.vhost);
-  writer.string(binding.source);
-  writer.u8(binding.destinationKind === 'queue' ? 0 : 1);
-  writer.string(binding.destination);
-  writer.string(binding.bindingKey);
-  writer.table(binding.arguments);
-}
-
 /** @throws FormatError when the bytes are not entries of the log, after the visitor was told of those before */
 export function decodeEntries(buffer: Buffer, start: number, end: number, visitor: EntryVisitor): void {
   const reader = new ByteReader(buffer, start, end);
@@ -245,73 +123,9 @@ function decodeEntry(reader: ByteReader, visitor: EntryVisitor): void {
       return visitor.delivered(reader.varint(), reader.varint());
     case ENTRY_RETURNED:
       return visitor.returned(reader.varint(), reader.varint(), reader.varint());
-    case ENTRY_VIRTUAL_HOST:
-      return visitor.virtualHost(reader.string());
-    case ENTRY_VIRTUAL_HOST_DELETED:
-      return visitor.virtualHostDeleted(reader.string());
-    case ENTRY_USER:
-      return visitor.user(readUser(reader));
-    case ENTRY_USER_DELETED:
-      return visitor.userDeleted(reader.string());
-    case ENTRY_EXCHANGE:
-      return visitor.exchange(readExchange(reader));
-    case ENTRY_EXCHANGE_DELETED:
-      return visitor.exchangeDeleted(reader.string(), reader.string());
-    case ENTRY_QUEUE:
-      return visitor.queue(readQueue(reader));
-    case ENTRY_QUEUE_DELETED:
-      return visitor.queueDeleted(reader.varint());
-    case ENTRY_BINDING:
-      return visitor.binding(readBinding(reader));
-    case ENTRY_BINDING_DELETED:
-      return visitor.bindingDeleted(readBinding(reader));
     default:
-      throw new FormatError(`entry ${kind} is none of the log's`, at);
+      if (!decodeTopologyEntry(kind, reader, visitor)) throw new FormatError(`entry ${kind} is none of the log's`, at);
   }
-}
-
-/** The content of entry 18; so do the others for theirs. */
-export function readUser(reader: ByteReader): UserEntry {
-  return { name: reader.string(), json: reader.bytes() };
-}
-
-export function readExchange(reader: ByteReader): ExchangeEntry {
-  const vhost = reader.string();
-  const name = reader.string();
-  const type = reader.string();
-  const flags = readFlags(reader, AUTO_DELETE | INTERNAL);
-  return {
-    vhost,
-    name,
-    type,
-    autoDelete: (flags & AUTO_DELETE) !== 0,
-    internal: (flags & INTERNAL) !== 0,
-    arguments: reader.table(),
-  };
-}
-
-export function readQueue(reader: ByteReader): QueueEntry {
-  const queueId = reader.varint();
-  const vhost = reader.string();
-  const name = reader.string();
-  const autoDelete = readFlags(reader, AUTO_DELETE) !== 0;
-  return { queueId, vhost, name, autoDelete, arguments: reader.table() };
-}
-
-export function readBinding(reader: ByteReader): BindingEntry {
-  const vhost = reader.string();
-  const source = reader.string();
-  const destinationKind = readFlags(reader, 1) === 0 ? 'queue' : 'exchange';
-  const destination = reader.string();
-  const bindingKey = reader.string();
-  return { vhost, source, destinationKind, destination, bindingKey, arguments: reader.table() };
-}
-
-function readFlags(reader: ByteReader, known: number): number {
-  const at = reader.offset;
-  const flags = reader.u8();
-  if ((flags & ~known) !== 0) throw new FormatError(`unknown flags ${flags}`, at);
-  return flags;
 }
 
 /** How far the head of a message was read. */

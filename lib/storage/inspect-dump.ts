@@ -1,14 +1,8 @@
 // Shows what stands in a data folder, one line of JSON for each entry: the checkpoint, the log in its order, pages on demand.
+import type { StoredParameter } from '../core/message-store.ts';
 import { FormatError } from './byte-reader.ts';
 import type { CheckpointState } from './checkpoint-format.ts';
-import {
-  type BindingEntry,
-  decodeEntries,
-  type EntryVisitor,
-  type ExchangeEntry,
-  type QueueEntry,
-  type UserEntry,
-} from './entries.ts';
+import { decodeEntries, type EntryVisitor } from './entries.ts';
 import type { FileSystem } from './file-system.ts';
 import {
   CHECKPOINT,
@@ -24,8 +18,9 @@ import {
   bindingJson,
   exchangeJson,
   messageJson,
+  parameterJson,
   queueJson,
-  queueStateJson,
+  queueStatesJson,
   rangeJson,
   userJson,
 } from './inspect-json.ts';
@@ -33,6 +28,7 @@ import { InspectedPage } from './inspect-page.ts';
 import { decodeBlock } from './page-block.ts';
 import type { PageRun } from './page-index.ts';
 import { readSegment } from './segment-reader.ts';
+import type { BindingEntry, ExchangeEntry, QueueEntry, UserEntry } from './topology-entries.ts';
 
 /** So much of a body is shown, unless all of it is wanted. */
 const BODY_BYTES = 256;
@@ -78,10 +74,11 @@ function* checkpointEntries(checkpoint: CheckpointState): Generator<object> {
   yield { entry: 'checkpoint', firstSegment, sequence, nextQueueId, nextPage };
   for (const name of checkpoint.vhosts) yield { entry: 'virtualHost', name };
   for (const user of checkpoint.users) yield userJson(user);
+  for (const parameter of checkpoint.parameters) yield parameterJson(parameter);
   for (const exchange of checkpoint.exchanges) yield exchangeJson(exchange);
   for (const queue of checkpoint.queues) {
     yield queueJson(queue);
-    yield queueStateJson(queue);
+    yield* queueStatesJson(queue);
   }
   for (const binding of checkpoint.bindings) yield bindingJson(binding);
   for (const { number, bytes, ranges } of checkpoint.pages) {
@@ -174,6 +171,14 @@ class EntryLines implements EntryVisitor {
 
   userDeleted(name: string): void {
     this.#add({ entry: 'userDeleted', name });
+  }
+
+  parameter(parameter: StoredParameter): void {
+    this.#add(parameterJson(parameter));
+  }
+
+  parameterDeleted(vhost: string, component: string, name: string): void {
+    this.#add({ entry: 'parameterDeleted', vhost, component, name });
   }
 
   exchange(exchange: ExchangeEntry): void {

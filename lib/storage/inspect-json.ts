@@ -2,9 +2,10 @@
 import type { FieldTable, FieldValue } from '../../codec/field-table.ts';
 import { type BasicProperties, decodeProperties } from '../../codec/properties.ts';
 import { decodeString } from '../../codec/strings.ts';
+import type { StoredParameter } from '../core/message-store.ts';
 import type { CheckpointQueue, CheckpointRange } from './checkpoint-format.ts';
-import type { BindingEntry, ExchangeEntry, QueueEntry, UserEntry } from './entries.ts';
 import type { PositionSet } from './position-set.ts';
+import type { BindingEntry, ExchangeEntry, QueueEntry, UserEntry } from './topology-entries.ts';
 
 /** More of a body than this is never shown: it would not fit a string. */
 const MOST_BODY_BYTES = 256 * 1024 * 1024;
@@ -71,6 +72,15 @@ function publicPart(json: Buffer): Json {
   }
 }
 
+export function parameterJson({ virtualHost, component, name, json }: StoredParameter): Json {
+  const parameter = { entry: 'parameter', vhost: virtualHost, component, name };
+  try {
+    return { ...parameter, value: JSON.parse(json.toString()) };
+  } catch {
+    return { ...parameter, problem: 'the JSON of this parameter is broken' };
+  }
+}
+
 export function exchangeJson({ arguments: table, ...rest }: ExchangeEntry): Json {
   return { entry: 'exchange', ...rest, arguments: tableJson(table) };
 }
@@ -79,8 +89,17 @@ export function queueJson({ queueId, vhost, name, autoDelete, arguments: table }
   return { entry: 'queue', queue: queueId, vhost, name, autoDelete, arguments: tableJson(table) };
 }
 
-export function queueStateJson({ queueId, nextPosition, deliveredTo, deliveryCounts }: CheckpointQueue): Json {
-  return { entry: 'queueState', queue: queueId, nextPosition, deliveredTo, deliveryCounts };
+/** One for each level. */
+export function queueStatesJson({ queueId, levels, deliveryCounts }: CheckpointQueue): Json[] {
+  return levels.map(({ nextPosition, deliveredTo }, index) => {
+    return {
+      entry: 'queueState',
+      queue: queueId,
+      nextPosition,
+      deliveredTo,
+      deliveryCounts: index === 0 ? deliveryCounts : [],
+    };
+  });
 }
 
 export function bindingJson({ arguments: table, ...rest }: BindingEntry): Json {

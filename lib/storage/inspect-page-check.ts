@@ -1,4 +1,5 @@
 // Checks one page: that its blocks are sound, are what its index says, and hold what the checkpoint tells of them.
+import { levelOf } from '../core/positions.ts';
 import { FormatError } from './byte-reader.ts';
 import type { CheckpointPage, CheckpointRange } from './checkpoint-format.ts';
 import { RESTORE, type Report } from './inspect.ts';
@@ -6,6 +7,7 @@ import type { InspectedPage } from './inspect-page.ts';
 import { decodeBlock } from './page-block.ts';
 import type { BlockHeader } from './page-format.ts';
 import type { PageRun } from './page-index.ts';
+import { earlierDeadline } from './page-writer.ts';
 import type { PositionSet } from './position-set.ts';
 
 /** @param expected what the checkpoint tells of the page */
@@ -57,12 +59,17 @@ async function checkRun(name: string, page: InspectedPage, run: PageRun, report:
 
 /** What is wrong with what the checkpoint tells of a range; null when the page holds it. */
 function rangeProblem(range: CheckpointRange, runs: readonly PageRun[]): string | null {
-  const { first, last, offset, bytes, dead } = range;
+  const { level, first, last, count, firstDeadlineMs, offset, bytes, dead } = range;
+  if (levelOf(first) !== level || levelOf(last) !== level) return `not all positions are of level ${level}`;
+  if (last - first + 1 - dead.size > count) return `more than ${count} messages are alive in the checkpoint`;
   const run = runs.find(
     (each) =>
       each.first <= first && each.last >= last && each.offset <= offset && each.offset + each.bytes >= offset + bytes,
   );
   if (run === undefined) return 'the checkpoint tells of messages that the index does not';
+  if (run.level !== level) return `the index has them at level ${run.level}`;
+  if (run.bytes === bytes && run.count !== count) return `${run.count} messages in the page, not ${count}`;
+  if (run.firstDeadlineMs !== firstDeadlineMs) return `the index has ${run.firstDeadlineMs} as the earliest deadline`;
   const missing = outside(run.gaps, range, dead) ?? outside(run.transient, range, dead);
   return missing === null ? null : `position ${missing} is alive in the checkpoint, but not in the page`;
 }
@@ -83,6 +90,7 @@ class RunCheck {
   messages = 0;
   /** The first position that was not met yet. */
   next: number;
+  #firstDeadlineMs = 0;
   /** What was wrong with a message; thrown behind its block, so that decoding stays a plain loop. */
   #problem: string | null = null;
 
@@ -109,7 +117,7 @@ class RunCheck {
     _propertiesEnd: number,
     _bodyStart: number,
     _bodySize: number,
-    _expiresAtMs: number,
+    expiresAtMs: number,
     transient: boolean,
   ): void {
     const { gaps, transient: transients } = this.#run;
@@ -117,14 +125,19 @@ class RunCheck {
     if (transient !== (transients?.has(position) ?? false)) {
       this.#problem ??= `block and index disagree on whether position ${position} is transient`;
     }
+    this.#firstDeadlineMs = earlierDeadline(this.#firstDeadlineMs, expiresAtMs);
     this.messages++;
     this.next = position + 1;
   }
 
   end(): void {
-    const { count, first, last, gaps, offset } = this.#run;
+    const { count, first, last, gaps, offset, firstDeadlineMs } = this.#run;
     if (this.messages !== count || this.messages !== last - first + 1 - (gaps?.size ?? 0) || this.next !== last + 1) {
       throw new FormatError(`${this.messages} messages, but the index tells of ${count}`, offset);
+    }
+    if (this.#firstDeadlineMs !== firstDeadlineMs) {
+      const what = `the earliest deadline is ${this.#firstDeadlineMs}, but the index tells of ${firstDeadlineMs}`;
+      throw new FormatError(what, offset);
     }
   }
 }

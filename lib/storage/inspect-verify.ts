@@ -58,10 +58,10 @@ class Verifier {
     } else if (checkpoint === null) {
       await this.#report.line(`${CHECKPOINT}: none yet`);
     } else {
-      const { vhosts, users, exchanges, queues, bindings, pages, sequence, firstSegment } = checkpoint;
+      const { vhosts, users, parameters, exchanges, queues, bindings, pages, sequence, firstSegment } = checkpoint;
       await this.#report.line(
         `${CHECKPOINT}: ${checkpointBytes} bytes, behind record ${sequence}, log from segment ${firstSegment}, ` +
-          `${vhosts.length} virtual hosts, ${users.length} users, ${exchanges.length} exchanges, ` +
+          `${vhosts.length} virtual hosts, ${users.length} users, ${parameters.length} parameters, ${exchanges.length} exchanges, ` +
           `${queues.length} queues, ${bindings.length} bindings, ${pages.length} pages`,
       );
     }
@@ -241,6 +241,14 @@ class EntryCounts implements EntryVisitor {
   }
 
   userDeleted(): void {
+    this.#changes++;
+  }
+
+  parameter(): void {
+    this.#changes++;
+  }
+
+  parameterDeleted(): void {
     this.#changes++;
   }
 

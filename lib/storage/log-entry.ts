@@ -1,6 +1,7 @@
 // What the log knows of one persistent message: in which queues it still has to keep it, who waits for it to be durable, and in
 // which segment it stands. The message itself notes its entry.
 import type { Message } from '../core/message.ts';
+import type { Durability } from '../core/ports.ts';
 import type { Confirmation } from '../core/queue.ts';
 import type { DiskQueue } from './disk-queue.ts';
 import type { Segment } from './segment.ts';
@@ -52,9 +53,10 @@ export class LogEntry {
 
   /**
    * A queue is done with the message, or has it in a page.
+   * @param durability tells when that may be confirmed of a message that was not written yet; null for at once
    * @returns false when the log did not keep it for that queue any more
    */
-  drop(queue: DiskQueue, position: number): boolean {
+  drop(queue: DiskQueue, position: number, durability: Pick<Durability, 'whenDurable'> | null = null): boolean {
     if (this.queue === queue && this.position === position) {
       this.queue = null;
     } else {
@@ -63,9 +65,11 @@ export class LogEntry {
       this.others.splice(index, 1);
     }
     if (this.segment === null && this.#unsettled > 0) {
-      // Nobody can lose what is done with before it is written: it counts as safe at once.
+      // Nobody can lose what is done with before it is written: it counts as safe at once, unless others have it instead.
       this.#unsettled--;
-      this.#confirmation?.settled(true);
+      const confirmation = this.#confirmation;
+      if (durability === null) confirmation?.settled(true);
+      else if (confirmation !== null) durability.whenDurable(() => confirmation.settled(true));
     }
     if (this.queue === null && (this.others === null || this.others.length === 0)) this.forget();
     return true;

@@ -1,19 +1,14 @@
 // Reads the log after a restart: newest segment first, and in each the newest record first, so that what became of a message is
 // known before the message is met, and what is dead costs next to nothing.
 import { Message } from '../core/message.ts';
+import type { StoredParameter } from '../core/message-store.ts';
 import type { DiskQueue } from './disk-queue.ts';
-import {
-  type BindingEntry,
-  decodeEntries,
-  type EntryVisitor,
-  type ExchangeEntry,
-  type QueueEntry,
-  type UserEntry,
-} from './entries.ts';
+import { decodeEntries, type EntryVisitor } from './entries.ts';
 import { LogEntry } from './log-entry.ts';
 import { ReplayedQueue } from './replayed-queue.ts';
 import type { RouteTable } from './route-table.ts';
 import type { Segment } from './segment.ts';
+import type { BindingEntry, ExchangeEntry, QueueEntry, UserEntry } from './topology-entries.ts';
 import type { TopologyState } from './topology-state.ts';
 
 export class LogReplay implements EntryVisitor {
@@ -75,7 +70,7 @@ export class LogReplay implements EntryVisitor {
     if (this.#deleted.has(queueId)) return false;
     const known = this.queueOf(queueId);
     const last = position + count - 1;
-    known.nextPosition = Math.max(known.nextPosition, last + 1);
+    known.used(last);
     return known.acknowledged.nextGap(position) <= last && !known.queue.isAllPaged(position, last);
   }
 
@@ -94,7 +89,7 @@ export class LogReplay implements EntryVisitor {
     if (!shared) this.#lastEntry = null;
     if (this.#deleted.has(queueId)) return;
     const known = this.queueOf(queueId);
-    if (position >= known.nextPosition) known.nextPosition = position + 1;
+    known.used(position);
     if (known.acknowledged.has(position) || known.queue.isPaged(position)) return;
     const last = this.#lastEntry;
     if (last === null) {
@@ -118,15 +113,13 @@ export class LogReplay implements EntryVisitor {
     if (this.#deleted.has(queueId)) return;
     const known = this.queueOf(queueId);
     known.acknowledged.addRange(first, last);
-    if (last >= known.nextPosition) known.nextPosition = last + 1;
+    known.used(last);
   }
 
   delivered(queueId: number, position: number): void {
     if (this.#deleted.has(queueId)) return;
-    const known = this.queueOf(queueId);
-    known.deliveredTo = Math.max(known.deliveredTo, position);
     // Not all that was delivered was ever written, and no new message may take the place of one that was.
-    known.nextPosition = Math.max(known.nextPosition, position);
+    this.queueOf(queueId).reached(position, position);
   }
 
   returned(queueId: number, position: number, deliveryCount: number): void {
@@ -149,6 +142,14 @@ export class LogReplay implements EntryVisitor {
 
   userDeleted(name: string): void {
     this.#change((state) => state.userDeleted(name));
+  }
+
+  parameter(parameter: StoredParameter): void {
+    this.#change((state) => state.parameter(parameter));
+  }
+
+  parameterDeleted(virtualHost: string, component: string, name: string): void {
+    this.#change((state) => state.parameterDeleted(virtualHost, component, name));
   }
 
   exchange(exchange: ExchangeEntry): void {

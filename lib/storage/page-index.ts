@@ -11,12 +11,15 @@ const CRC_AT = 28;
 /** All blocks of one queue in a page, side by side. */
 export interface PageRun {
   readonly queueId: number;
-  readonly priority: number;
+  /** The level of all its positions. */
+  readonly level: number;
   /** Positions of the first and the last message. */
   readonly first: number;
   readonly last: number;
   /** How many messages. */
   readonly count: number;
+  /** The earliest deadline of a message; 0 when none expires. */
+  readonly firstDeadlineMs: number;
   /** Where the first block stands in the file. */
   readonly offset: number;
   /** Of all its blocks. */
@@ -41,10 +44,11 @@ export function encodePageIndex(runs: readonly PageRun[]): Buffer {
   writer.varint(runs.length);
   for (const run of runs) {
     writer.varint(run.queueId);
-    writer.varint(run.priority);
+    writer.varint(run.level);
     writer.varint(run.first);
     writer.varint(run.last);
     writer.varint(run.count);
+    writer.varint(run.firstDeadlineMs);
     writer.varint(run.offset);
     writer.varint(run.bytes);
     writer.positions(run.gaps ?? NONE);
@@ -96,10 +100,11 @@ export function decodePageIndex(index: Buffer, footer: PageFooter): PageRun[] {
   for (let i = 0; i < count; i++) {
     runs.push({
       queueId: reader.varint(),
-      priority: reader.varint(),
+      level: reader.varint(),
       first: reader.varint(),
       last: reader.varint(),
       count: reader.varint(),
+      firstDeadlineMs: reader.varint(),
       offset: reader.varint(),
       bytes: reader.varint(),
       gaps: readPositions(reader),

@@ -6,7 +6,7 @@ import type { BlockBuilder, BlockSink } from './page-block.ts';
 import type { PageFiles } from './page-files.ts';
 import type { PageRun } from './page-index.ts';
 import type { PageReader } from './page-reader.ts';
-import type { PageWriter } from './page-writer.ts';
+import { type EncodedRun, earlierDeadline, type PageWriter } from './page-writer.ts';
 import { PositionSet } from './position-set.ts';
 
 /** A page is mostly empty when less than this share of it is alive. */
@@ -90,10 +90,11 @@ export async function mergePages(
 }
 
 function replacementOf(range: PageRange, run: PageRun, page: Page): PageRange {
-  const { first, last, offset, bytes, count, transient } = run;
+  const { first, last, offset } = run;
   // Whatever died since it was copied is dead in the old range, and so is what was not copied.
   const replacement = new PageRange(range.queue, first, last, range.dead.cut(first, last));
-  replacement.placeIn(page, offset, bytes, count, transient);
+  replacement.placeIn(page, run);
+  replacement.hidesDeadlines = range.hidesDeadlines;
   if (range.unloaded > 0) replacement.leaveMemory(first, offset, range.unloaded);
   return replacement;
 }
@@ -101,10 +102,9 @@ function replacementOf(range: PageRange, run: PageRun, page: Page): PageRange {
 async function copyRange(range: PageRange, writer: PageWriter, reader: PageReader): Promise<PageRun | null> {
   const { page } = range;
   if (page === null || range.live === 0) return null;
-  const positions: number[] = [];
-  const transient = new PositionSet();
+  const copied: EncodedRun = { positions: [], transient: new PositionSet(), firstDeadlineMs: 0 };
   const end = range.offset + range.bytes;
-  return writer.addEncodedRun(range.queue.id, positions, transient, async (builder, addBlock) => {
+  return writer.addEncodedRun(range.queue.id, copied, async (builder, addBlock) => {
     for (let offset = range.offset; offset < end; ) {
       const buffer = await reader.blocks(page, offset, end).catch((error: unknown) => {
         // What ended meanwhile may have gone with its page, and is not wanted any more.
@@ -112,27 +112,22 @@ async function copyRange(range: PageRange, writer: PageWriter, reader: PageReade
         return null;
       });
       if (buffer === null) return;
-      offset += reader.decode(page, offset, buffer, copierOf(buffer, range, builder, positions, transient));
+      offset += reader.decode(page, offset, buffer, copierOf(buffer, range, builder, copied));
       if (builder.bytes >= BLOCK_BYTES) await addBlock();
     }
   });
 }
 
 /** Copies what is alive of what it is told of. */
-function copierOf(
-  buffer: Buffer,
-  range: PageRange,
-  builder: BlockBuilder,
-  positions: number[],
-  transient: PositionSet,
-): BlockSink {
+function copierOf(buffer: Buffer, range: PageRange, builder: BlockBuilder, copied: EncodedRun): BlockSink {
   return {
     message: (position, routeStart, routeEnd, propsStart, propsEnd, bodyStart, bodySize, expiresAtMs, isTransient) => {
       if (range.dead.has(position)) return;
       const content = [routeStart, routeEnd, propsStart, propsEnd, bodyStart, bodySize, expiresAtMs] as const;
       builder.addRaw(buffer, position, ...content, isTransient);
-      positions.push(position);
-      if (isTransient) transient.add(position);
+      copied.positions.push(position);
+      if (isTransient) copied.transient.add(position);
+      copied.firstDeadlineMs = earlierDeadline(copied.firstDeadlineMs, expiresAtMs);
     },
   };
 }

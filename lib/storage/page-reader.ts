@@ -1,6 +1,7 @@
 // Reads what queues have in pages: some blocks at a time, from few open files.
 import { Message } from '../core/message.ts';
 import type { PlacedMessages } from '../core/message-store.ts';
+import { RetentionSlab } from '../core/retention-slab.ts';
 import { FormatError } from './byte-reader.ts';
 import type { FileSystem, OpenFile } from './file-system.ts';
 import type { Page, PageRange } from './page.ts';
@@ -57,29 +58,72 @@ export class PageReader {
     return { messages, positions, nextOffset: behind, nextPosition: behind < end ? sink.nextPosition : Infinity };
   }
 
+  /**
+   * Reads the messages at some rising positions of a range that are not in memory. Blocks without any of them are passed over.
+   * @throws as `read` does
+   */
+  async fetch(range: PageRange, positions: readonly number[]): Promise<PlacedMessages> {
+    const { page } = range;
+    if (page === null) throw new Error('a range that is in no page yet');
+    const picked: PickedMessages = { messages: [], positions: [], next: 0 };
+    const end = range.offset + range.bytes;
+    for (let at = range.nextOffset; at < end && picked.next < positions.length; ) {
+      const { last, bytes } = await this.#block(page, at);
+      if (last < positions[picked.next]) {
+        at += bytes;
+        continue;
+      }
+      const buffer = await this.blocks(page, at, end);
+      const first = picked.messages.length;
+      at += this.decode(page, at, buffer, pickerOf(buffer, positions, picked, this.#routes));
+      // The buffer is not kept for the few messages that are wanted of it.
+      const messages = picked.messages.slice(first);
+      const slab = new RetentionSlab();
+      slab.begin(messages.reduce((sum, { bytesToIsolate }) => sum + bytesToIsolate, 0));
+      for (const message of messages) message.isolate(slab);
+    }
+    return picked;
+  }
+
   /** Counts the bytes of the bodies that are alive in a range. */
   async bodyBytes(range: PageRange): Promise<number> {
-    const { page, offset, bytes, dead } = range;
-    if (page === null) throw new Error('a range that is in no page yet');
+    const { dead } = range;
     let count = 0;
     const sink: BlockSink = {
-      message: (position, _routeStart, _routeEnd, _propertiesStart, _propertiesEnd, _bodyStart, bodySize) => {
+      message: (position, _routeStart, _routeEnd, _propsStart, _propsEnd, _bodyStart, bodySize) => {
         if (!dead.has(position)) count += bodySize;
       },
     };
+    await this.eachMessage(range, sink, () => true);
+    return count;
+  }
+
+  /**
+   * Tells a sink of all messages of a range, dead ones included.
+   * @param goesOn asked each time that some have been told
+   */
+  async eachMessage(range: PageRange, sink: BlockSink, goesOn: () => boolean): Promise<void> {
+    const { page, offset, bytes } = range;
+    if (page === null) throw new Error('a range that is in no page yet');
     const end = offset + bytes;
     for (let at = offset; at < end; ) {
       const buffer = await this.blocks(page, at, end);
       at += this.decode(page, at, buffer, sink);
+      if (!goesOn()) return;
     }
-    return count;
+  }
+
+  /** The position of the last message of a block, and the block's bytes. */
+  async #block(page: Page, offset: number): Promise<{ last: number; bytes: number }> {
+    const buffer = Buffer.allocUnsafe(PAGE_BLOCK_HEADER_BYTES);
+    await this.#using(page, (file) => this.#fill(buffer, 0, file, offset, page));
+    const bytes = PAGE_BLOCK_HEADER_BYTES + this.#payloadBytes(buffer, page, offset);
+    return { last: header.last, bytes };
   }
 
   /** Reads whole blocks from an offset on: about `READ_BYTES` of them, at least one, none from `end` on. */
   async blocks(page: Page, offset: number, end: number): Promise<Buffer> {
-    const open = this.#use(page);
-    try {
-      const file = await open.file;
+    return this.#using(page, async (file) => {
       const wanted = Math.min(READ_BYTES, end - offset);
       const buffer = Buffer.allocUnsafeSlow(wanted);
       await this.#fill(buffer, 0, file, offset, page);
@@ -90,6 +134,13 @@ export class PageReader {
       buffer.copy(larger);
       await this.#fill(larger, wanted, file, offset + wanted, page);
       return larger;
+    });
+  }
+
+  async #using<T>(page: Page, task: (file: OpenFile) => Promise<T>): Promise<T> {
+    const open = this.#use(page);
+    try {
+      return await task(await open.file);
     } finally {
       open.readers--;
       if (open.isEvicted && open.readers === 0) void closeQuietly(open);
@@ -162,6 +213,30 @@ export class PageReader {
       throw error;
     }
   }
+}
+
+/** What was found of some positions, and the index of the next to be looked for. */
+interface PickedMessages {
+  readonly messages: Message[];
+  readonly positions: number[];
+  next: number;
+}
+
+/** Makes messages of those that stand at some positions. */
+function pickerOf(buffer: Buffer, wanted: readonly number[], picked: PickedMessages, routes: RouteTable): BlockSink {
+  return {
+    message: (position, routeStart, routeEnd, propsStart, propsEnd, bodyStart, bodySize, expiresAtMs, transient) => {
+      while (wanted[picked.next] < position) picked.next++;
+      if (wanted[picked.next] !== position) return;
+      const route = routes.find(buffer, routeStart, routeEnd);
+      const message = new Message(route, buffer, propsStart, propsEnd, buffer, bodyStart, bodySize, null);
+      message.persistent = !transient;
+      message.expiresAtMs = expiresAtMs;
+      picked.messages.push(message);
+      picked.positions.push(position);
+      picked.next++;
+    },
+  };
 }
 
 /** Makes messages of what stands in blocks, but for what is dead or in memory already. */

@@ -1,6 +1,7 @@
 // Writes pages: the messages that several queues give up, queue after queue, block after block, then the index.
 import type { Message } from '../core/message.ts';
 import type { PlacedMessages } from '../core/message-store.ts';
+import { levelOf } from '../core/positions.ts';
 import { encodeFileHeader } from './file-header.ts';
 import type { FileSystem, OpenFile } from './file-system.ts';
 import { BlockBuilder } from './page-block.ts';
@@ -11,6 +12,13 @@ import { PositionSet } from './position-set.ts';
 const BLOCK_BYTES = 256 * 1024;
 /** So many bytes are written at once. */
 const WRITE_BYTES = 1024 * 1024;
+
+/** What is known of messages that are copied as they stand. */
+export interface EncodedRun {
+  readonly positions: number[];
+  readonly transient: PositionSet;
+  firstDeadlineMs: number;
+}
 
 /** Writes one page from its beginning to its end. */
 export class PageWriter {
@@ -35,7 +43,7 @@ export class PageWriter {
     return writer;
   }
 
-  /** Adds messages of one queue and tells where they stand. */
+  /** Adds messages of one level of a queue and tells where they stand. */
   async addRun(queueId: number, { messages, positions }: PlacedMessages): Promise<PageRun> {
     const offset = this.#written + this.#chunkBytes;
     const builder = this.#builder;
@@ -45,19 +53,19 @@ export class PageWriter {
       while (i < messages.length && builder.bytes < BLOCK_BYTES);
       await this.#add(builder.finish());
     }
-    return this.#endRun(queueId, offset, positions, transientPositions(messages, positions));
+    let firstDeadlineMs = 0;
+    for (const { expiresAtMs } of messages) firstDeadlineMs = earlierDeadline(firstDeadlineMs, expiresAtMs);
+    return this.#endRun(queueId, offset, positions, transientPositions(messages, positions), firstDeadlineMs);
   }
 
   /**
    * As `addRun`, of messages that stand encoded in other pages.
-   * @param positions filled by `fill`, as is `transient`
-   * @param fill puts messages into the builder, and has the block ended when it is large enough
+   * @param run filled by `fill`, which puts messages into the builder, and has the block ended when it is large enough
    * @returns null when there were none
    */
   async addEncodedRun(
     queueId: number,
-    positions: readonly number[],
-    transient: PositionSet,
+    run: EncodedRun,
     fill: (builder: BlockBuilder, addBlock: () => Promise<void>) => Promise<void>,
   ): Promise<PageRun | null> {
     const offset = this.#written + this.#chunkBytes;
@@ -68,8 +76,9 @@ export class PageWriter {
       builder.begin(queueId);
     });
     if (builder.count > 0) await this.#add(builder.finish());
+    const { positions, transient, firstDeadlineMs } = run;
     if (positions.length === 0) return null;
-    return this.#endRun(queueId, offset, positions, transient.isEmpty ? null : transient);
+    return this.#endRun(queueId, offset, positions, transient.isEmpty ? null : transient, firstDeadlineMs);
   }
 
   /** Completes the page and returns its size; `sync` makes it durable before that. */
@@ -90,13 +99,20 @@ export class PageWriter {
     if (!this.#isClosed) await this.#file.close();
   }
 
-  #endRun(queueId: number, offset: number, positions: readonly number[], transient: PositionSet | null): PageRun {
+  #endRun(
+    queueId: number,
+    offset: number,
+    positions: readonly number[],
+    transient: PositionSet | null,
+    firstDeadlineMs: number,
+  ): PageRun {
     const run = {
       queueId,
-      priority: 0,
+      level: levelOf(positions[0]),
       first: positions[0],
       last: positions[positions.length - 1],
       count: positions.length,
+      firstDeadlineMs,
       offset,
       bytes: this.#written + this.#chunkBytes - offset,
       gaps: gapsBetween(positions),
@@ -127,6 +143,11 @@ export class PageWriter {
     this.#written += this.#chunkBytes;
     this.#chunkBytes = 0;
   }
+}
+
+/** The earlier of two deadlines, where 0 is none. */
+export function earlierDeadline(a: number, b: number): number {
+  return a === 0 || (b !== 0 && b < a) ? b : a;
 }
 
 /** The positions that are missing in a rising row; null when none is. */

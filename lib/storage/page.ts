@@ -1,9 +1,15 @@
 // A page that is on disk, and the ranges of it: what each queue has in it and how much of that is alive.
+import type { Message } from '../core/message.ts';
 import type { PlacedMessages } from '../core/message-store.ts';
 import type { DiskQueue } from './disk-queue.ts';
+import type { PageRun } from './page-index.ts';
+import { indexOfPosition } from './placed-messages.ts';
 import type { PositionSet } from './position-set.ts';
 
-/** Messages of one queue, side by side in a page. */
+/** Where a range stands in its page, and what is known of its messages. */
+export type RangePlace = Pick<PageRun, 'offset' | 'bytes' | 'count' | 'firstDeadlineMs' | 'transient'>;
+
+/** Messages of one level of a queue, side by side in a page. */
 export class PageRange {
   readonly queue: DiskQueue;
   readonly first: number;
@@ -16,15 +22,21 @@ export class PageRange {
   page: Page | null = null;
   offset = 0;
   bytes = 0;
-  /** How many messages stand in those bytes; the span of positions where that is not known. */
+  /** How many messages stand in those bytes. */
   count = 0;
+  /** The earliest deadline of a message; 0 when none expires. */
+  firstDeadlineMs = 0;
+  /** Its queue was not told yet of deadlines in it, since a restart. */
+  hidesDeadlines = false;
   held: PlacedMessages | null = null;
-  /** The first position that is not in memory; Infinity when all are. */
+  /** Messages from this position on are not in memory; Infinity when all are. */
   nextPosition = Infinity;
   /** Where to go on reading. */
   nextOffset = 0;
-  /** Messages that are not in memory. */
+  /** Living messages that are not in memory. */
   unloaded = 0;
+  /** Messages that were on disk alone went, so what is being read or written may hold dead ones. */
+  hasDropped = false;
   /** It is being copied to another page. Whoever reads it meanwhile says false. */
   isMerging = false;
   /** Somebody reads what comes next. */
@@ -46,6 +58,31 @@ export class PageRange {
     return position >= this.first && position <= this.last && !this.dead.has(position);
   }
 
+  /** Whether a living message is at this position that is on disk alone, or held while it is written. */
+  isPagedOut(position: number): boolean {
+    return position >= this.nextPosition && this.holds(position);
+  }
+
+  /** Some of its messages are in memory, or with consumers. */
+  get isPartlyLoaded(): boolean {
+    return this.live > this.unloaded;
+  }
+
+  overlaps(other: PageRange): boolean {
+    return this.first <= other.last && this.last >= other.first;
+  }
+
+  /** The message that is held for this position; undefined when there is none. */
+  heldAt(position: number): Message | undefined {
+    const { held } = this;
+    return held === null ? undefined : held.messages[indexOfPosition(held.positions, position)];
+  }
+
+  /** Whether the log knows of the living message at this position. */
+  isPersistent(position: number): boolean {
+    return this.heldAt(position)?.persistent ?? this.transient?.has(position) !== true;
+  }
+
   /** Whether every position from first to last is alive. */
   holdsAll(first: number, last: number): boolean {
     const { dead } = this;
@@ -65,16 +102,17 @@ export class PageRange {
     const { dead, transient } = this;
     if (transient === null) return dead;
     const all = dead.clone();
-    transient.forEachInterval((first, last) => all.addRange(first, last));
+    all.addAll(transient);
     return all;
   }
 
   /** It stands in a page. */
-  placeIn(page: Page, offset: number, bytes: number, count: number, transient: PositionSet | null): void {
+  placeIn(page: Page, { offset, bytes, count, firstDeadlineMs, transient }: RangePlace): void {
     this.page = page;
     this.offset = this.nextOffset = offset;
     this.bytes = bytes;
     this.count = count;
+    this.firstDeadlineMs = firstDeadlineMs;
     this.transient = transient;
     page.ranges.add(this);
   }

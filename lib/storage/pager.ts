@@ -10,6 +10,7 @@ import { PageRange } from './page.ts';
 import type { PageFiles } from './page-files.ts';
 import type { PageRun } from './page-index.ts';
 import { gapsBetween } from './page-writer.ts';
+import { byLevel, filterPlaced, inOrder } from './placed-messages.ts';
 import { PositionSet } from './position-set.ts';
 import type { Segment } from './segment.ts';
 
@@ -134,7 +135,7 @@ export class Pager {
       const placed = queue.host.giveUp(through);
       if (placed.messages.length === 0) continue;
       freed += before - queue.host.readyBytes;
-      parts.push(this.#part(queue, placed, false));
+      this.#addParts(queue, placed, false, parts);
     }
     return freed;
   }
@@ -148,13 +149,18 @@ export class Pager {
       // What waits in memory for long leaves it; the rest is with consumers, or came back from them, and stays.
       const through = placed.positions[placed.positions.length - 1];
       const ready = queue.host.giveUp(through);
-      if (ready.messages.length > 0) parts.push(this.#part(queue, ready, false));
+      if (ready.messages.length > 0) this.#addParts(queue, ready, false, parts);
       const rest = filterPlaced(placed, (position) => !queue.isPaged(position));
-      if (rest.messages.length > 0) parts.push(this.#part(queue, rest, true));
+      if (rest.messages.length > 0) this.#addParts(queue, rest, true, parts);
     }
     await this.#write(parts);
     // Whatever else was in a page already: nothing may keep the segment from going.
     for (const [queue, placed] of byQueue) await this.#letGo(queue, placed);
+  }
+
+  /** Makes ranges of messages that are to be written: no range holds positions of two levels. */
+  #addParts(queue: DiskQueue, placed: PlacedMessages, resident: boolean, parts: Part[]): void {
+    for (const level of byLevel(placed)) parts.push(this.#part(queue, level, resident));
   }
 
   /** Makes a range of messages that are to be written. `resident`: they stay in memory as well. */
@@ -198,8 +204,7 @@ export class Pager {
     pages.pages.add(page);
     // All at once: a page whose first ranges end while others are still to come would be taken for an empty one.
     for (const [index, { range }] of parts.entries()) {
-      const { offset, bytes, count, transient } = runs[index];
-      range.placeIn(page, offset, bytes, count, transient);
+      range.placeIn(page, runs[index]);
     }
     for (const part of parts) this.#settle(part);
     for (const { queue, placed } of parts) await this.#letGo(queue, placed);
@@ -246,20 +251,4 @@ function survivors(segment: Segment): Map<DiskQueue, PlacedMessages> {
   }
   // After a restart a segment has its entries in the order in which they were read: the newest record first.
   return new Map([...byQueue].map(([queue, { messages, positions }]) => [queue, inOrder(messages, positions)]));
-}
-
-function inOrder(messages: Message[], positions: number[]): PlacedMessages {
-  if (positions.every((position, i) => i === 0 || positions[i - 1] < position)) return { messages, positions };
-  const order = positions.map((_, i) => i).sort((a, b) => positions[a] - positions[b]);
-  return { messages: order.map((i) => messages[i]), positions: order.map((i) => positions[i]) };
-}
-
-function filterPlaced({ messages, positions }: PlacedMessages, keep: (position: number) => boolean): PlacedMessages {
-  const kept: { messages: Message[]; positions: number[] } = { messages: [], positions: [] };
-  for (let i = 0; i < messages.length; i++) {
-    if (!keep(positions[i])) continue;
-    kept.messages.push(messages[i]);
-    kept.positions.push(positions[i]);
-  }
-  return kept;
 }

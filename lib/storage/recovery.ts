@@ -49,6 +49,7 @@ const NO_CHECKPOINT: CheckpointState = {
   nextPage: 1,
   vhosts: [],
   users: [],
+  parameters: [],
   exchanges: [],
   queues: [],
   bindings: [],
@@ -125,10 +126,9 @@ export class Recovery {
       }
     }
     if (names.size > 0) await fs.syncDirectory(folder);
-    for (const { queueId, nextPosition, deliveredTo, deliveryCounts } of checkpoint.queues) {
+    for (const { queueId, levels, deliveryCounts } of checkpoint.queues) {
       const known = replay.queueOf(queueId);
-      known.nextPosition = nextPosition;
-      known.deliveredTo = deliveredTo;
+      for (const { nextPosition, deliveredTo } of levels) known.reached(nextPosition, deliveredTo);
       for (const [position, count] of deliveryCounts) known.deliveryCounts.set(position, count);
     }
     return pages;
@@ -284,7 +284,8 @@ export class Recovery {
 function addRange(page: Page, spec: CheckpointState['pages'][number]['ranges'][number], replay: LogReplay): void {
   const { queue } = replay.queueOf(spec.queueId);
   const range = new PageRange(queue, spec.first, spec.last, spec.dead);
-  range.placeIn(page, spec.offset, spec.bytes, spec.last - spec.first + 1, null);
+  range.placeIn(page, { ...spec, transient: null });
+  range.hidesDeadlines = spec.firstDeadlineMs > 0;
   range.leaveMemory(range.dead.nextGap(spec.first), spec.offset, range.live);
   queue.addRange(range);
 }
@@ -293,6 +294,7 @@ function topologyOf(checkpoint: CheckpointState): TopologyState {
   const state = new TopologyState();
   for (const name of checkpoint.vhosts) state.virtualHost(name);
   for (const user of checkpoint.users) state.user(user);
+  for (const parameter of checkpoint.parameters) state.parameter(parameter);
   for (const exchange of checkpoint.exchanges) state.exchange(exchange);
   for (const queue of checkpoint.queues) state.queue(queue);
   for (const binding of checkpoint.bindings) state.binding(binding);

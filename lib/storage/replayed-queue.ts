@@ -1,20 +1,26 @@
 // What a restart learns of one queue from the log, and what follows from it.
 import type { Message } from '../core/message.ts';
 import type { PlacedMessages } from '../core/message-store.ts';
+import { LEVEL_SPAN, levelOf, type QueueLevel } from '../core/positions.ts';
 import type { DiskQueue } from './disk-queue.ts';
 import type { LogEntry } from './log-entry.ts';
+import { inOrder } from './placed-messages.ts';
 import { PositionSet } from './position-set.ts';
+
+type Level = { -readonly [Key in keyof QueueLevel]: QueueLevel[Key] };
 
 /** What the log says of one queue. */
 export class ReplayedQueue {
   readonly queue: DiskQueue;
   readonly acknowledged = new PositionSet();
   readonly deliveryCounts = new Map<number, number>();
-  nextPosition = 0;
-  deliveredTo = 0;
+  /** The level that most queues have alone. */
+  readonly #first: Level = { nextPosition: 0, deliveredTo: 0 };
+  /** The others, by their numbers; null until there is one. */
+  #others: Map<number, Level> | null = null;
   /** Bytes of all bodies, where they are limited. */
   bodyBytes = 0;
-  /** Messages that are alive: rising positions within a record, the newest record first. */
+  /** Messages that are alive: in the order of a record, the newest record first. */
   readonly #messages: Message[] = [];
   readonly #positions: number[] = [];
 
@@ -25,6 +31,25 @@ export class ReplayedQueue {
   add(message: Message, position: number): void {
     this.#messages.push(message);
     this.#positions.push(position);
+  }
+
+  /** How far it is, for each level that was used; one at least. */
+  get levels(): QueueLevel[] {
+    const others = [...(this.#others?.values() ?? [])];
+    return others.length > 0 && this.#first.nextPosition === 0 ? others : [this.#first, ...others];
+  }
+
+  /** No new message may take this position, nor one of its level below. */
+  used(position: number): void {
+    const level = position < LEVEL_SPAN ? this.#first : this.#level(position);
+    if (position >= level.nextPosition) level.nextPosition = position + 1;
+  }
+
+  /** A level was so far at least. */
+  reached(nextPosition: number, deliveredTo: number): void {
+    const level = this.#level(nextPosition);
+    level.nextPosition = Math.max(level.nextPosition, nextPosition);
+    level.deliveredTo = Math.max(level.deliveredTo, deliveredTo);
   }
 
   /** The messages in order of their positions. */
@@ -40,15 +65,28 @@ export class ReplayedQueue {
       }
       end = start;
     }
-    return { messages, positions };
+    // In a queue with levels, or whose messages are not consumed in the order in which they came, this is not all.
+    return inOrder(messages, positions);
+  }
+
+  #level(position: number): Level {
+    const number = levelOf(position);
+    if (number === 0) return this.#first;
+    this.#others ??= new Map();
+    let level = this.#others.get(number);
+    if (level === undefined) {
+      const base = number * LEVEL_SPAN;
+      level = { nextPosition: base, deliveredTo: base };
+      this.#others.set(number, level);
+    }
+    return level;
   }
 }
 
 /** What was acknowledged since the checkpoint is dead in its page, too. */
 export function finishRanges({ queue, acknowledged }: ReplayedQueue): void {
   for (const range of [...queue.ranges]) {
-    const settled = acknowledged.cut(range.first, range.last);
-    settled.forEachInterval((first, last) => range.dead.addRange(first, last));
+    range.dead.addAll(acknowledged.cut(range.first, range.last));
     queue.rangeRecovered(range);
   }
 }

@@ -1,6 +1,7 @@
 // What queues ask of the store. It is made before the store, since recovery makes queues.
 import type { MemoryAccount } from '../core/memory-account.ts';
 import type { Message } from '../core/message.ts';
+import type { PlacedMessages } from '../core/message-store.ts';
 import type { Clock } from '../core/ports.ts';
 import type { DiskQueue, DiskQueueContext } from './disk-queue.ts';
 import type { LogEntry } from './log-entry.ts';
@@ -13,9 +14,11 @@ export interface StoreOfQueues {
   append(entry: LogEntry, bytes: number): void;
   touch(queue: DiskQueue): void;
   changed(): void;
+  whenDurable(done: () => void): void;
   queueDeleted(queue: DiskQueue): void;
   rangeEnded(range: PageRange): void;
   read(range: PageRange): Promise<RangeRead | null>;
+  fetch(range: PageRange, positions: readonly number[]): Promise<PlacedMessages | null>;
 }
 
 export class StoreContext implements DiskQueueContext {
@@ -44,6 +47,10 @@ export class StoreContext implements DiskQueueContext {
     this.store?.changed();
   }
 
+  whenDurable(done: () => void): void {
+    this.store?.whenDurable(done);
+  }
+
   deleted(queue: DiskQueue): void {
     this.store?.queueDeleted(queue);
   }
@@ -54,6 +61,10 @@ export class StoreContext implements DiskQueueContext {
 
   async read(range: PageRange): Promise<RangeRead | null> {
     return this.store?.read(range) ?? null;
+  }
+
+  async fetch(range: PageRange, positions: readonly number[]): Promise<PlacedMessages | null> {
+    return this.store?.fetch(range, positions) ?? null;
   }
 
   soon(task: () => void): void {

@@ -1,6 +1,7 @@
 // The durable topology as a checkpoint and the log tell it: what is to be there again after a restart.
 import { bindingIdentity } from '../core/binding.ts';
-import type { BindingEntry, ExchangeEntry, QueueEntry, UserEntry } from './entries.ts';
+import type { StoredParameter } from '../core/message-store.ts';
+import type { BindingEntry, ExchangeEntry, QueueEntry, UserEntry } from './topology-entries.ts';
 
 /** Names may hold any character, so the length goes in front. */
 function keyOf(vhost: string, name: string): string {
@@ -18,9 +19,14 @@ function bindingKeyOf({
   return `${keyOf(vhost, source)} ${bindingIdentity(destinationKind, destination, bindingKey, args)}`;
 }
 
+function parameterKeyOf(virtualHost: string, component: string, name: string): string {
+  return keyOf(virtualHost, keyOf(component, name));
+}
+
 export class TopologyState {
   readonly vhosts = new Set<string>();
   readonly users = new Map<string, UserEntry>();
+  readonly parameters = new Map<string, StoredParameter>();
   readonly exchanges = new Map<string, ExchangeEntry>();
   /** By number. */
   readonly queues = new Map<number, QueueEntry>();
@@ -32,6 +38,7 @@ export class TopologyState {
 
   virtualHostDeleted(name: string): void {
     this.vhosts.delete(name);
+    for (const [key, { virtualHost }] of this.parameters) if (virtualHost === name) this.parameters.delete(key);
   }
 
   user(user: UserEntry): void {
@@ -40,6 +47,15 @@ export class TopologyState {
 
   userDeleted(name: string): void {
     this.users.delete(name);
+  }
+
+  parameter(parameter: StoredParameter): void {
+    const { virtualHost, component, name } = parameter;
+    this.parameters.set(parameterKeyOf(virtualHost, component, name), parameter);
+  }
+
+  parameterDeleted(virtualHost: string, component: string, name: string): void {
+    this.parameters.delete(parameterKeyOf(virtualHost, component, name));
   }
 
   exchange(exchange: ExchangeEntry): void {

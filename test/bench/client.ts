@@ -22,6 +22,9 @@ export class BenchClient implements FrameSink {
   /** Called with the tag of each confirm, and whether it stands for all before. */
   onConfirm: (deliveryTag: number, multiple: boolean) => void = () => {};
 
+  /** Called with the first bytes of each body, which are most often all of it. */
+  onBodyStart: (buffer: Buffer, start: number) => void = () => {};
+
   private constructor(socket: Socket) {
     this.#socket = socket;
     socket.setNoDelay(true);
@@ -116,8 +119,8 @@ export class BenchClient implements FrameSink {
     // The size of what comes is known to whoever sent it.
   }
 
-  onBody(): void {
-    // Bodies are not looked at.
+  onBody(_channel: number, buffer: Buffer, start: number): void {
+    this.onBodyStart(buffer, start);
   }
 
   onHeartbeat(): void {

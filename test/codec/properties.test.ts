@@ -7,11 +7,16 @@ import {
   decodeProperties,
   encodeProperties,
   locateHeaders,
+  peekCorrelationId,
   peekDeliveryMode,
   peekExpiration,
+  peekMessageId,
   peekReplyTo,
+  peekTimestamp,
   peekUserId,
   validateProperties,
+  withHeaders,
+  withoutExpiration,
 } from '../../codec/properties.ts';
 import { findKey } from '../../codec/table-scan.ts';
 import { camelCase } from '../../spec/names.ts';
@@ -25,6 +30,19 @@ t.test('every set of properties survives encoding and decoding', (t) => {
       assert.deepStrictEqual(decodeProperties(buffer, 0, buffer.length), value);
     }),
     { numRuns: 500 },
+  );
+  t.end();
+});
+
+t.test('headers are replaced and an expiration is removed; the bytes of the others stay', (t) => {
+  fc.assert(
+    fc.property(properties, properties, (value, { headers = new Map() }) => {
+      const buffer = Buffer.concat([Buffer.alloc(3), encodeProperties(value)]);
+      const replaced = withHeaders(buffer, 3, buffer.length, headers);
+      assert.deepStrictEqual(replaced, encodeProperties({ ...value, headers }));
+      const { expiration: _, ...others } = value;
+      assert.deepStrictEqual(withoutExpiration(buffer, 3, buffer.length), encodeProperties(others));
+    }),
   );
   t.end();
 });
@@ -61,6 +79,9 @@ t.test('peeks see what decoding sees, at any place in a buffer', (t) => {
       assert.equal(peekReplyTo(...range), value.replyTo);
       assert.equal(peekExpiration(...range), value.expiration);
       assert.equal(peekUserId(...range), value.userId);
+      assert.equal(peekCorrelationId(...range), value.correlationId);
+      assert.equal(peekMessageId(...range), value.messageId);
+      assert.equal(peekTimestamp(...range), value.timestamp);
       const headers = locateHeaders(...range);
       assert.equal(headers === -1, value.headers === undefined);
       for (const [key, field] of value.headers ?? []) {

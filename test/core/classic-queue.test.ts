@@ -4,9 +4,8 @@ import { ClassicQueue } from '../../lib/core/classic-queue.ts';
 import { BLOCKED_BY_OUTPUT } from '../../lib/core/consumer.ts';
 import { MemoryAccount } from '../../lib/core/memory-account.ts';
 import type { Queue, QueueSettings } from '../../lib/core/queue.ts';
-import { RetentionSlab } from '../../lib/core/retention-slab.ts';
-import { TurnScheduler } from '../../lib/core/turn.ts';
-import { bodyText, brokerError, consumerOf, defect, Inbox, messageOf, queueSettings, TestClock } from './helper.ts';
+import { bodyText, brokerError, consumerOf, Inbox, messageOf, queueSettings, TestClock } from './helper.ts';
+import { queueContext } from './queue-helper.ts';
 
 const CHUNK = { chunkBytes: 65_536 };
 
@@ -14,15 +13,8 @@ function setUp(settings: Partial<QueueSettings> = {}) {
   const clock = new TestClock();
   const memory = new MemoryAccount(2 ** 40, 2 ** 40);
   const unused: Queue[] = [];
-  const queue = new ClassicQueue(queueSettings(settings), {
-    virtualHost: '/',
-    memory,
-    turn: new TurnScheduler(clock),
-    slab: new RetentionSlab(),
-    defect,
-    queueUnused: (each) => unused.push(each),
-    createStore: () => null,
-  });
+  const context = queueContext(clock, { memory, queueUnused: (each) => unused.push(each) });
+  const queue = new ClassicQueue(queueSettings(settings), context);
   return { clock, memory, queue, unused, inbox: new Inbox() };
 }
 

@@ -83,6 +83,34 @@ t.test('no queue type is the classic one', async (t) => {
   t.match(queueRefusal({ arguments: table({ 'x-queue-type': 'quorum' }) }, {}), /^inequivalent arg 'x-queue-type'/);
 });
 
+t.test('each queue type compares the arguments that it knows, in an order of its own', async (t) => {
+  const quorum = { 'x-queue-type': 'quorum' };
+  const limit: FieldValue = { type: 'I', value: 5 };
+  const current = queueSettings({ durable: true, arguments: table(quorum) });
+  const again = (args: Record<string, FieldValue | string>) =>
+    queueRefusal({ durable: true, arguments: table({ ...quorum, ...args }) }, current);
+  const received = "received the value '5' of type 'signedint' but current is none";
+  t.equal(again({ 'x-delivery-limit': limit }), `inequivalent arg 'x-delivery-limit' for ${RESOURCE}: ${received}`);
+  t.match(again({ 'x-expires': limit, 'x-dead-letter-exchange': 'x' }), /arg 'x-dead-letter-exchange'/);
+  t.match(again({ 'x-message-ttl': limit, 'x-queue-type': 'classic' }), /arg 'x-queue-type'/);
+  t.match(queueRefusal({ arguments: table({ 'x-expires': limit, 'x-dead-letter-exchange': 'x' }) }, {}), /'x-expires'/);
+});
+
+t.test('arguments that only another queue type knows are not compared', async () => {
+  const quorum = table({ 'x-queue-type': 'quorum' });
+  const withPriority = new Map(quorum).set('x-max-priority', { type: 'I', value: 5 });
+  assertSameQueue(RESOURCE, queueSettings({ arguments: withPriority }), queueSettings({ arguments: quorum }));
+  const withLimit = table({ 'x-delivery-limit': { type: 'I', value: 5 } });
+  assertSameQueue(RESOURCE, queueSettings({ arguments: withLimit }), queueSettings());
+});
+
+t.test('of a type that is not known the type alone is compared', async (t) => {
+  const stream = table({ 'x-queue-type': 'stream' });
+  const withLength = new Map(stream).set('x-max-length', { type: 'I', value: 5 });
+  assertSameQueue(RESOURCE, queueSettings({ arguments: withLength }), queueSettings({ arguments: stream }));
+  t.match(queueRefusal({}, { arguments: stream }), /^inequivalent arg 'x-queue-type'/);
+});
+
 t.test('each property of an exchange that differs is named, the type first', async (t) => {
   const cases: [Partial<ExchangeSettings>, string][] = [
     [{ type: 'fanout', durable: true }, "'type' for x: received 'fanout' but current is 'direct'"],

@@ -67,6 +67,7 @@ export interface Delivered {
   readonly message: Message;
   readonly position: number;
   readonly redelivered: boolean;
+  readonly deliveryCount: number;
 }
 
 /** Keeps what it gets. */
@@ -78,8 +79,8 @@ export class Inbox implements DeliverySink {
     return this.delivered.map(({ message }) => bodyText(message));
   }
 
-  deliver(consumer: Consumer, message: Message, position: number, redelivered: boolean): void {
-    this.delivered.push({ consumer, message, position, redelivered });
+  deliver(consumer: Consumer, message: Message, position: number, redelivered: boolean, deliveryCount: number): void {
+    this.delivered.push({ consumer, message, position, redelivered, deliveryCount });
   }
 
   consumerCancelled(consumer: Consumer): void {
@@ -105,9 +106,15 @@ export function ownerOf(): Owner {
   return { ownedQueues: new Set() };
 }
 
-/** Time stands still, and a turn ends when the test says so. */
+interface TestTimer extends Timer {
+  readonly atMs: number;
+  readonly task: () => void;
+}
+
+/** Time stands still until the test lets it go on, and a turn ends when the test says so. */
 export class TestClock implements Clock {
   readonly #tasks: (() => void)[] = [];
+  readonly #timers = new Set<TestTimer>();
   /** What `epochMs` says. */
   epoch = 1_700_000_000_000;
 
@@ -123,8 +130,14 @@ export class TestClock implements Clock {
     return this.epoch;
   }
 
-  after(): Timer {
-    return { cancel: () => undefined };
+  get pendingTimers(): number {
+    return this.#timers.size;
+  }
+
+  after(delayMs: number, task: () => void): Timer {
+    const timer = { atMs: this.epoch + delayMs, task, cancel: () => void this.#timers.delete(timer) };
+    this.#timers.add(timer);
+    return timer;
   }
 
   every(): Timer {
@@ -135,9 +148,26 @@ export class TestClock implements Clock {
     this.#tasks.push(task);
   }
 
+  /** Lets time go by, with the timers of `after` that go off meanwhile. */
+  advance(ms: number): void {
+    const untilMs = this.epoch + ms;
+    for (let timer = this.#earliest(); timer !== undefined && timer.atMs <= untilMs; timer = this.#earliest()) {
+      this.#timers.delete(timer);
+      this.epoch = Math.max(this.epoch, timer.atMs);
+      timer.task();
+    }
+    this.epoch = untilMs;
+  }
+
   /** Runs what waits for the end of the turn. */
   endTurn(): void {
     for (const task of this.#tasks.splice(0)) task();
+  }
+
+  #earliest(): TestTimer | undefined {
+    let earliest: TestTimer | undefined;
+    for (const timer of this.#timers) if (earliest === undefined || timer.atMs < earliest.atMs) earliest = timer;
+    return earliest;
   }
 }
 

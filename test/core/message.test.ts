@@ -84,3 +84,21 @@ t.test('a message knows its exchange, routing key, size and headers', async (t) 
   const { propertiesBuffer, propertiesStart, propertiesEnd } = message;
   t.same(decodeProperties(propertiesBuffer, propertiesStart, propertiesEnd), options.properties);
 });
+
+t.test('a message knows the properties that exchange types route by', async (t) => {
+  const message = messageOf('body', {
+    properties: {
+      headers: table({ x: 'y' }),
+      priority: 1,
+      correlationId: 'c',
+      messageId: '',
+      timestamp: 2n ** 64n - 1n,
+    },
+  });
+  t.equal(message.property('correlation_id'), 'c');
+  t.equal(message.property('message_id'), '');
+  t.equal(message.property('timestamp'), '18446744073709551615');
+  for (const name of ['correlation_id', 'message_id', 'timestamp'] as const) {
+    t.equal(messageOf('body', { properties: { type: 't' } }).property(name), null);
+  }
+});

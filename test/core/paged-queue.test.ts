@@ -3,90 +3,21 @@
 import t from 'tap';
 import { ClassicQueue } from '../../lib/core/classic-queue.ts';
 import { MemoryAccount } from '../../lib/core/memory-account.ts';
-import type { Message } from '../../lib/core/message.ts';
-import type { QueueStore, StoredQueue } from '../../lib/core/message-store.ts';
-import type { Confirmation, Delivery, QueueSettings } from '../../lib/core/queue.ts';
-import { RetentionSlab } from '../../lib/core/retention-slab.ts';
-import { TurnScheduler } from '../../lib/core/turn.ts';
-import { bodyText, consumerOf, defect, Inbox, messageOf, queueSettings, TestClock, table } from './helper.ts';
-
-/** Keeps what it is given, and gives it back a few at a time. */
-class NaiveStore implements QueueStore {
-  readonly queue: StoredQueue;
-  paged: { message: Message; position: number }[] = [];
-  readonly log: string[] = [];
-  loads = 0;
-
-  constructor(queue: StoredQueue) {
-    this.queue = queue;
-  }
-
-  get pagedCount(): number {
-    return this.paged.length;
-  }
-
-  get nextPaged(): number {
-    return this.paged[0]?.position ?? Infinity;
-  }
-
-  add(message: Message, position: number, confirmation: Confirmation | null): void {
-    this.log.push(`add ${bodyText(message)} at ${position}`);
-    confirmation?.settled(true);
-  }
-
-  remove(message: Message, position: number): void {
-    this.log.push(`remove ${bodyText(message)} at ${position}`);
-  }
-
-  delivered(): void {}
-
-  returned(message: Message, position: number, count: number): void {
-    this.log.push(`return ${bodyText(message)} at ${position}: ${count}`);
-  }
-
-  load(): void {
-    this.loads++;
-  }
-
-  purge(): number {
-    return this.paged.splice(0).length;
-  }
-
-  delete(): void {
-    this.paged = [];
-  }
-
-  /** The queue gives up what it can. */
-  pageOut(): void {
-    const { messages, positions } = this.queue.giveUp(-1);
-    for (const [i, message] of messages.entries()) this.paged.push({ message, position: positions[i] });
-    this.paged.sort((a, b) => a.position - b.position);
-  }
-
-  /** What was asked for has been read. */
-  answer(count: number): void {
-    const read = this.paged.splice(0, count);
-    this.queue.loaded({
-      messages: read.map(({ message }) => message),
-      positions: read.map(({ position }) => position),
-    });
-  }
-}
+import type { StoredQueue } from '../../lib/core/message-store.ts';
+import type { Delivery, QueueSettings } from '../../lib/core/queue.ts';
+import { bodyText, consumerOf, Inbox, messageOf, queueSettings, TestClock, table } from './helper.ts';
+import { NaiveStore } from './naive-store.ts';
+import { queueContext } from './queue-helper.ts';
 
 function setUp(settings: Partial<QueueSettings> = {}) {
+  const memory = new MemoryAccount(2 ** 40, 2 ** 40);
   let store: NaiveStore | undefined;
-  const queue = new ClassicQueue(queueSettings({ durable: true, ...settings }), {
-    virtualHost: '/',
-    memory: new MemoryAccount(2 ** 40, 2 ** 40),
-    turn: new TurnScheduler(new TestClock()),
-    slab: new RetentionSlab(),
-    defect,
-    queueUnused: () => undefined,
-    createStore: (host) => {
-      store = new NaiveStore(host);
-      return store;
-    },
-  });
+  const createStore = (host: StoredQueue): NaiveStore => {
+    store = new NaiveStore(host, memory);
+    return store;
+  };
+  const context = queueContext(new TestClock(), { memory, createStore });
+  const queue = new ClassicQueue(queueSettings({ durable: true, ...settings }), context);
   if (store === undefined) throw new Error('a queue that asked for no store');
   return { queue, store, inbox: new Inbox() };
 }

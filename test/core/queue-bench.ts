@@ -7,9 +7,8 @@ import { BLOCKED_BY_OUTPUT, type Consumer } from '../../lib/core/consumer.ts';
 import { MemoryAccount } from '../../lib/core/memory-account.ts';
 import type { Message } from '../../lib/core/message.ts';
 import type { DeliverySink } from '../../lib/core/ports.ts';
-import { RetentionSlab } from '../../lib/core/retention-slab.ts';
-import { TurnScheduler } from '../../lib/core/turn.ts';
-import { bodyText, consumerOf, defect, messageOf, queueSettings, TestClock, table } from './helper.ts';
+import { bodyText, consumerOf, messageOf, queueSettings, TestClock, table } from './helper.ts';
+import { queueContext } from './queue-helper.ts';
 
 interface Entry {
   readonly message: Message;
@@ -166,15 +165,8 @@ export class QueueBench {
 
   /** @param limit of the second queue */
   constructor(limit: Limit | null) {
-    const context = {
-      virtualHost: '/',
-      memory: this.memory,
-      turn: new TurnScheduler(this.#clock),
-      slab: new RetentionSlab(),
-      defect,
-      queueUnused: () => assert.fail('the queues are not auto-delete'),
-      createStore: () => null,
-    };
+    const queueUnused = (): void => assert.fail('the queues are not auto-delete');
+    const context = queueContext(this.#clock, { memory: this.memory, queueUnused });
     this.sides = [null, limit].map((each) => {
       return new Side(new ClassicQueue(queueSettings({ arguments: argumentsOf(each) }), context), each);
     });

@@ -1,28 +1,14 @@
 // Which queues can be made, and what is wrong with the arguments of others.
 import t from 'tap';
 import type { FieldValue } from '../../codec/field-table.ts';
-import { MemoryAccount } from '../../lib/core/memory-account.ts';
-import type { Queue } from '../../lib/core/queue.ts';
+import type { Queue, QueueSettings } from '../../lib/core/queue.ts';
 import { createQueue } from '../../lib/core/queue-types.ts';
-import { RetentionSlab } from '../../lib/core/retention-slab.ts';
-import { TurnScheduler } from '../../lib/core/turn.ts';
-import { brokerError, defect, queueSettings, TestClock, table } from './helper.ts';
+import { brokerError, ownerOf, queueSettings, TestClock, table } from './helper.ts';
+import { integer, queueContext } from './queue-helper.ts';
 
-function create(fields: Record<string, FieldValue | string>): Queue {
-  const context = {
-    virtualHost: '/',
-    memory: new MemoryAccount(1000, 1000),
-    turn: new TurnScheduler(new TestClock()),
-    slab: new RetentionSlab(),
-    defect,
-    queueUnused: () => undefined,
-    createStore: () => null,
-  };
-  return createQueue(queueSettings({ arguments: table(fields) }), context, null);
-}
-
-function integer(value: number): FieldValue {
-  return { type: 'I', value };
+function create(fields: Record<string, FieldValue | string>, settings: Partial<QueueSettings> = {}): Queue {
+  const asked = queueSettings({ ...settings, arguments: table(fields) });
+  return createQueue(asked, queueContext(new TestClock()), null);
 }
 
 t.test('every argument of a classic queue is taken', async (t) => {
@@ -67,10 +53,49 @@ t.test('a wrong argument is refused in the words of RabbitMQ', async (t) => {
   }
 });
 
-t.test('queue types that are not built yet, and their arguments, are refused', async (t) => {
-  for (const type of ['quorum', 'stream']) {
-    t.equal(brokerError(() => create({ 'x-queue-type': type })).condition, 'NOT_IMPLEMENTED');
+t.test('every argument of a quorum queue is taken', async (t) => {
+  const queue = create(
+    {
+      'x-queue-type': 'quorum',
+      'x-expires': integer(1),
+      'x-message-ttl': integer(0),
+      'x-dead-letter-exchange': 'dead',
+      'x-dead-letter-routing-key': 'key',
+      'x-dead-letter-strategy': 'at-least-once',
+      'x-delivery-limit': integer(0),
+      'x-max-length': integer(0),
+      'x-max-length-bytes': integer(0),
+      'x-max-in-memory-length': integer(0),
+      'x-max-in-memory-bytes': integer(0),
+      'x-overflow': 'reject-publish',
+      'x-single-active-consumer': { type: 't', value: true },
+      'x-quorum-initial-group-size': integer(1),
+      'x-queue-leader-locator': 'balanced',
+    },
+    { durable: true },
+  );
+  t.equal(queue.name, 'q');
+  t.ok(queue.tellsDeliveryCount);
+  t.ok(queue.refusesGlobalPrefetch);
+});
+
+t.test('a quorum queue is durable, shared and lasting, and has no priorities', async (t) => {
+  const quorum = { 'x-queue-type': 'quorum' };
+  const cases: [settings: Partial<QueueSettings>, property: string][] = [
+    [{}, 'non-durable'],
+    [{ durable: true, autoDelete: true }, 'auto-delete'],
+    [{ durable: true, owner: ownerOf() }, 'exclusive-owner'],
+  ];
+  for (const [settings, property] of cases) {
+    const error = brokerError(() => create(quorum, settings));
+    t.equal(error.message, `invalid property '${property}' for queue 'q' in vhost '/'`);
   }
+  const error = brokerError(() => create({ ...quorum, 'x-max-priority': integer(1) }, { durable: true }));
+  t.equal(error.message, "invalid arg 'x-max-priority' for queue 'q' in vhost '/' of queue type rabbit_quorum_queue");
+});
+
+t.test('a queue type that is not built yet, and its arguments, are refused', async (t) => {
+  t.equal(brokerError(() => create({ 'x-queue-type': 'stream' })).condition, 'NOT_IMPLEMENTED');
   const error = brokerError(() => create({ 'x-max-age': '1h' }));
   t.equal(error.message, "invalid arg 'x-max-age' for queue 'q' in vhost '/' of queue type rabbit_classic_queue");
 });

@@ -72,10 +72,11 @@ class Checked {
 
   skip(): void {
     if (this.waiting.length > 0) return;
-    const position = this.ready.skip();
+    const message = newMessage();
+    const position = this.ready.skip(message);
     assert.equal(position, this.#nextPosition++);
     this.#delivered(position);
-    this.out.push({ message: newMessage(), position, redelivered: false });
+    this.out.push({ message, position, redelivered: false });
   }
 
   clear(): void {

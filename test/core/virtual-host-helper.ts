@@ -6,18 +6,21 @@ import type { ExchangeSettings } from '../../lib/core/exchange.ts';
 import { MemoryAccount } from '../../lib/core/memory-account.ts';
 import { RetentionSlab } from '../../lib/core/retention-slab.ts';
 import { TurnScheduler } from '../../lib/core/turn.ts';
-import { VirtualHost } from '../../lib/core/virtual-host.ts';
+import { VirtualHost, type VirtualHostContext } from '../../lib/core/virtual-host.ts';
 import { defect, type MessageOptions, messageOf, TestClock, table } from './helper.ts';
 
-export function createVirtualHost(): VirtualHost {
+export function createVirtualHost(options: Partial<VirtualHostContext> = {}): VirtualHost {
+  const clock = new TestClock();
   return new VirtualHost('/', {
     exchangeTypes: new ExchangeTypeRegistry(),
     memory: new MemoryAccount(2 ** 40, 2 ** 40),
-    turn: new TurnScheduler(new TestClock()),
+    turn: new TurnScheduler(clock),
     slab: new RetentionSlab(),
+    clock,
     defect,
     durability: IN_MEMORY,
     store: null,
+    ...options,
   });
 }
 

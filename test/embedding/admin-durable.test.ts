@@ -1,6 +1,7 @@
 // When a change is reported as done: not before it is durable, and never when it can't be.
 import t from 'tap';
 import { ExchangeTypeRegistry } from '../../exchanges/exchange-type-registry.ts';
+import { AdminChanges } from '../../lib/admin-changes.ts';
 import { UserDirectory } from '../../lib/auth/user-directory.ts';
 import { BrokerAdmin } from '../../lib/broker-admin.ts';
 import { MemoryAccount } from '../../lib/core/memory-account.ts';
@@ -12,6 +13,8 @@ import { defect, TestClock } from '../core/helper.ts';
 /** An admin whose disk answers when the test says so. */
 function createAdmin() {
   const waiting: (() => void)[] = [];
+  const durability = { sequence: 0, whenDurable: (done: () => void) => waiting.push(done) };
+  const changes = new AdminChanges(durability);
   const admin = new BrokerAdmin({
     virtualHosts: new Map(),
     context: {
@@ -19,20 +22,22 @@ function createAdmin() {
       memory: new MemoryAccount(2 ** 40, 2 ** 40),
       turn: new TurnScheduler(new TestClock()),
       slab: new RetentionSlab(),
+      clock: new TestClock(),
       defect,
-      durability: { sequence: 0, whenDurable: (done) => waiting.push(done) },
+      durability,
       store: null,
     },
     directory: new UserDirectory({ definitions: [], isDefault: false, entries: [], journal: null }),
     store: null,
     listener: { closeConnections: () => {} },
+    changes,
     logger: createLogger({ level: 'silent' }),
   });
-  return { admin, waiting };
+  return { admin, changes, waiting };
 }
 
 t.test('a change is done at once, and reported when it is durable', async (t) => {
-  const { admin, waiting } = createAdmin();
+  const { admin, changes: gate, waiting } = createAdmin();
   const reported: string[] = [];
   const changes = [
     admin.createVirtualHost('x').then(() => reported.push('created')),
@@ -45,16 +50,16 @@ t.test('a change is done at once, and reported when it is durable', async (t) =>
   t.equal(waiting.length, 4);
   await new Promise((resolve) => setImmediate(resolve));
   t.strictSame(reported, []);
-  admin.close();
+  gate.close();
   for (const done of waiting) done();
   await Promise.all(changes);
   t.strictSame(reported, ['created', 'deleted'], 'also when the broker is being closed meanwhile');
 });
 
 t.test('what can not become durable is reported as failed, and so is all that follows', async (t) => {
-  const { admin } = createAdmin();
+  const { admin, changes } = createAdmin();
   const change = admin.putUser({ name: 'ann' });
-  admin.failed(new Error('EIO: i/o error, fdatasync'));
+  changes.failed(new Error('EIO: i/o error, fdatasync'));
   const failed = { name: 'AdminError', code: 'failed', message: /can not keep changes safe any more: EIO/ };
   await t.rejects(change, failed);
   await t.rejects(admin.createVirtualHost('x'), failed);

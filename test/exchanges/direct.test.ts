@@ -1,7 +1,7 @@
 import t from 'tap';
 import { directExchange } from '../../exchanges/direct.ts';
 import { KeyTable } from '../../exchanges/key-table.ts';
-import { binding, field, routed, routerOf, table } from './helper.ts';
+import { binding, field, message, routed, routerOf, table } from './helper.ts';
 
 t.test('a direct exchange routes to the destinations bound with the very routing key', async (t) => {
   const router = routerOf(directExchange, binding('a', 'red'), binding('b', 'red'), binding('c', 'blue'), binding('d'));
@@ -15,7 +15,7 @@ t.test('a direct exchange routes to the destinations bound with the very routing
 
 t.test('a direct exchange appends to what the caller has', async (t) => {
   const into = ['kept'];
-  routerOf(directExchange, binding('a', 'k')).route({ routingKey: 'k', headers: null }, into);
+  routerOf(directExchange, binding('a', 'k')).route(message('k'), into);
   t.same(into, ['kept', 'a']);
 });
 

@@ -2,9 +2,11 @@ import t from 'tap';
 import { builtInExchangeTypes, ExchangeTypeRegistry } from '../../exchanges/exchange-type-registry.ts';
 import { topicExchange } from '../../exchanges/topic.ts';
 
-t.test('a registry starts with the types of AMQP 0-9-1', async (t) => {
+t.test("a registry starts with the types of AMQP 0-9-1 and those of RabbitMQ's plug-ins", async (t) => {
   const registry = new ExchangeTypeRegistry();
-  t.same(registry.names(), ['direct', 'fanout', 'topic', 'headers']);
+  t.same(registry.names().slice(0, 4), ['direct', 'fanout', 'topic', 'headers']);
+  const plugins = ['x-consistent-hash', 'x-modulus-hash', 'x-random', 'x-recent-history'];
+  t.same(registry.names().slice(4, 8), plugins);
   t.equal(registry.get('topic'), topicExchange);
   t.equal(registry.get('Topic'), undefined);
   t.equal(registry.get('toString'), undefined);

@@ -89,7 +89,7 @@ t.test('a binding that nobody checked matches as all', async (t) => {
 
 t.test('headers are not decoded for an exchange that does not need them', async (t) => {
   const untouchable = {
-    routingKey: '',
+    ...message(''),
     get headers(): Arguments | null {
       throw new Error('decoded');
     },

@@ -1,5 +1,13 @@
 // Short ways to make bindings, messages and field tables, for the tests of the exchange types.
-import type { Arguments, Binding, ExchangeType, Routable, Router, TypedValue } from '../../exchanges/exchange-type.ts';
+import type {
+  Arguments,
+  Binding,
+  ExchangeType,
+  Routable,
+  RoutableProperty,
+  Router,
+  TypedValue,
+} from '../../exchanges/exchange-type.ts';
 
 /** `field('I', 1)` is a signed 32-bit 1. */
 export function field(type: string, value: unknown = undefined): TypedValue {
@@ -17,8 +25,12 @@ export function binding(destination: string, bindingKey = '', args: Arguments = 
   return { destination, bindingKey, arguments: args };
 }
 
-export function message(routingKey: string, headers: Arguments | null = null): Routable {
-  return { routingKey, headers };
+export function message(
+  routingKey: string,
+  headers: Arguments | null = null,
+  properties: Partial<Record<RoutableProperty, string>> = {},
+): Routable {
+  return { routingKey, headers, property: (name) => properties[name] ?? null };
 }
 
 /** A router of the type with the bindings. */

@@ -171,3 +171,19 @@ t.test('a message reaches what the bindings of any graph of exchanges reach', as
     { numRuns: 1000 },
   );
 });
+
+t.test('a router that makes one choice for all routing keys is asked once', async (t) => {
+  const [a, b] = [queue('a'), queue('b')];
+  const last = new TestExchange(fanoutExchange).bind(b);
+  const start = new TestExchange().bind(a).bind(last, 'l');
+  const together: string[] = [];
+  last.router.routeTogether = (routable, copies, into) => {
+    together.push(routable.routingKey, ...copies.map((copy) => copy.routingKey));
+    into.push(a);
+  };
+  t.same(reached(start, message('x'), [message('l'), message('m')]), ['a']);
+  t.same(together, ['x', 'l', 'm']);
+  t.same(last.asked, []);
+  t.same(start.asked, ['x', 'l', 'm'], 'any other is asked for each key');
+  t.same(reached(start, message('l')), ['b'], 'as it is when there is one key');
+});

@@ -14,6 +14,7 @@ export interface Content {
   readonly body: Buffer;
   readonly persistent: boolean;
   readonly expiresAtMs: number;
+  readonly priority: number;
 }
 
 export interface ContentOptions {
@@ -22,18 +23,30 @@ export interface ContentOptions {
   readonly bodyBytes: number;
   readonly persistent: boolean;
   readonly expiresAtMs: number;
+  /** None by default. */
+  readonly priority?: number;
 }
 
 export function contentOf(id: number, options: ContentOptions): Content {
-  const { exchange, routingKey, bodyBytes, persistent, expiresAtMs } = options;
+  const { exchange, routingKey, bodyBytes, persistent, expiresAtMs, priority = 0 } = options;
   const properties: BasicProperties = {
     messageId: String(id),
     deliveryMode: persistent ? 2 : 1,
     headers: id % 3 === 0 ? new Map([['n', { type: 'I', value: id }]]) : undefined,
+    priority: priority > 0 ? priority : undefined,
     contentType: id % 5 === 0 ? 'text/plain' : undefined,
   };
   const body = Buffer.alloc(bodyBytes, `<${id}>`);
-  return { id, exchange, routingKey, properties: encodeProperties(properties), body, persistent, expiresAtMs };
+  return {
+    id,
+    exchange,
+    routingKey,
+    properties: encodeProperties(properties),
+    body,
+    persistent,
+    expiresAtMs,
+    priority,
+  };
 }
 
 /** The message as it arrives: in the middle of a chunk, or its body in pieces. */

@@ -3,11 +3,12 @@
 import { SimulatedDisk, seededRandom } from './sim-disk.ts';
 import type { DiskCall } from './sim-faults.ts';
 import type { CrashOptions } from './sim-state.ts';
+import { StoreHistory } from './store-history.ts';
 import { FOLDER, StoreLife } from './store-life.ts';
 import { type End, StoreModel } from './store-model.ts';
 import { observe, takeAll } from './store-observe.ts';
 import { assertHealthy, Dice, type Profile, Workload } from './store-workload.ts';
-import { StoreHistory, StoreWorld } from './store-world.ts';
+import { StoreWorld } from './store-world.ts';
 
 /** Ends the life that is lived on a disk when it makes a certain call. */
 export class Trap {

@@ -1,10 +1,18 @@
 // A data folder in which bytes were changed, files cut short or lost: what a broker that opens it must notice, and how it says so.
+import { readU64 } from '../../lib/storage/byte-reader.ts';
+import { decodeCheckpoint } from '../../lib/storage/checkpoint-format.ts';
+import { FILE_HEADER_BYTES } from '../../lib/storage/file-header.ts';
+import { RECORD_HEADER_BYTES } from '../../lib/storage/records.ts';
+import { numberedName } from '../../lib/storage/segment.ts';
 import { StorageError } from '../../lib/storage/storage-error.ts';
 import type { SimulatedDisk } from './sim-disk.ts';
 import { type Ending, live, type Scene, sceneOf } from './store-crash.ts';
 import { FOLDER } from './store-life.ts';
 import { observe } from './store-observe.ts';
 import { type Profile, profileOf } from './store-workload.ts';
+
+/** Where a segment's first record begins, which has its sequence 8 bytes on. */
+const FIRST_RECORD = FILE_HEADER_BYTES;
 
 /** What became of opening a damaged folder. */
 export type Verdict =
@@ -38,15 +46,26 @@ export async function filesOf(disk: SimulatedDisk): Promise<Map<string, Buffer>>
   return files;
 }
 
-/** A folder with some segments, a checkpoint and a page that it names. */
+/** A folder with segments that are all needed, the newest for records behind the checkpoint, and a page that this names. */
 export async function fullFolder(firstSeed: number): Promise<Ending> {
   for (let seed = firstSeed; seed < firstSeed + 1000; seed++) {
     const folder = await folderToDamage(seed, profileOf(seed), 50);
-    const paths = [...(await filesOf(folder.disk.crash({ mode: 'keep' }))).keys()];
-    const isFull = paths.filter((path) => path.endsWith('.log')).length > 2 && paths.includes(`${FOLDER}/checkpoint`);
-    if (isFull && paths.some((path) => path.endsWith('.page'))) return folder;
+    if (isFull(await filesOf(folder.disk.crash({ mode: 'keep' })))) return folder;
   }
   throw new Error('no seed leaves such a folder');
+}
+
+function isFull(files: ReadonlyMap<string, Buffer>): boolean {
+  const paths = [...files.keys()];
+  const segments = paths.filter((path) => path.endsWith('.log'));
+  const checkpoint = files.get(`${FOLDER}/checkpoint`);
+  const newest = files.get(segments.at(-1) ?? '');
+  if (segments.length < 3 || !paths.some((path) => path.endsWith('.page'))) return false;
+  if (checkpoint === undefined || newest === undefined || newest.length < FIRST_RECORD + RECORD_HEADER_BYTES)
+    return false;
+  const { firstSegment, sequence } = decodeCheckpoint(checkpoint);
+  const sequenceAt = FIRST_RECORD + 8;
+  return segments[0].endsWith(numberedName(firstSegment, 'log')) && sequence < readU64(newest, sequenceAt);
 }
 
 /**

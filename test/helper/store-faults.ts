@@ -86,6 +86,7 @@ export async function mustSurvive(run: FaultRun): Promise<void> {
   }
   await life.quiet();
   disk.clearFaults();
+  life.process.openFault = null;
   if (life.hasFailed) throw new Error('the store failed', { cause: life.failures[0] });
   if (life.room.recoveredCount === 0 && run.failed.length > 0) throw new Error('nobody was told of the room');
   await world.close();

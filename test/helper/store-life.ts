@@ -2,12 +2,14 @@
 // process, wired as lib/data-folder.ts wires them.
 import { ExchangeTypeRegistry } from '../../exchanges/exchange-type-registry.ts';
 import { MemoryAccount } from '../../lib/core/memory-account.ts';
+import type { QueueStore, StoredParameter, StoredQueue } from '../../lib/core/message-store.ts';
 import type { Logger } from '../../lib/core/ports.ts';
 import { PublishFlow } from '../../lib/core/publish-flow.ts';
 import type { Queue } from '../../lib/core/queue.ts';
 import { RetentionSlab } from '../../lib/core/retention-slab.ts';
 import { TurnScheduler } from '../../lib/core/turn.ts';
 import { VirtualHost } from '../../lib/core/virtual-host.ts';
+import { DiskQueue } from '../../lib/storage/disk-queue.ts';
 import { DiskStore } from '../../lib/storage/disk-store.ts';
 import type { DiskRoom } from '../../lib/storage/log-files.ts';
 import type { SyncMode } from '../../lib/storage/write-ahead-log.ts';
@@ -71,11 +73,15 @@ export class StoreLife {
   readonly virtualHosts = new Map<string, VirtualHost>();
   /** What is known of users, by name. */
   readonly users = new Map<string, Buffer>();
+  /** Runtime parameters, by what names them. */
+  readonly parameters = new Map<string, StoredParameter>();
   readonly log: LogLine[] = [];
   /** What the store failed with. */
   readonly failures: Error[] = [];
   /** Errors that only a defect explains. */
   readonly defects: unknown[] = [];
+  /** The disk's side of each queue. */
+  readonly #queueStores = new Map<object, DiskQueue>();
   #store: DiskStore | null = null;
   #createHost: ((name: string) => VirtualHost) | null = null;
 
@@ -107,6 +113,12 @@ export class StoreLife {
     return this.#store;
   }
 
+  queueStore(queue: Queue): DiskQueue {
+    const found = this.#queueStores.get(queue);
+    if (found === undefined) throw new Error(`queue ${queue.name} has no store`);
+    return found;
+  }
+
   get isDead(): boolean {
     return this.process.isDead;
   }
@@ -133,6 +145,7 @@ export class StoreLife {
   /** Users, virtual hosts, durable exchanges and bindings, as sorted lines. */
   describeTopology(): string {
     const lines = [...this.users].map(([name, json]) => `user ${name} ${json}`);
+    for (const [key, { json }] of this.parameters) lines.push(`parameter ${key} ${json}`);
     for (const name of this.virtualHosts.keys()) {
       if (!VIRTUAL_HOSTS.some((known) => known === name)) lines.push(`virtual host ${name}`);
     }
@@ -236,13 +249,16 @@ export class StoreLife {
     await this.wait(opening, 'the store is open');
     if (this.isDead) return;
     const { store } = this;
+    const createQueue = store.createQueue.bind(store);
+    store.createQueue = (virtualHost, host) => this.#note(host, createQueue(virtualHost, host));
     const exchangeTypes = new ExchangeTypeRegistry();
-    const context = { exchangeTypes, memory, turn, slab: new RetentionSlab(), defect, durability: store, store };
+    const context = { exchangeTypes, memory, turn, slab: new RetentionSlab(), clock, defect, durability: store, store };
     this.#createHost = (name) => new VirtualHost(name, context);
     for (const name of new Set([...VIRTUAL_HOSTS, ...store.topology.vhosts])) {
       this.virtualHosts.set(name, this.#createHost(name));
     }
     for (const user of store.topology.users.values()) this.users.set(user.name, user.json);
+    for (const parameter of store.topology.parameters.values()) this.parameters.set(parameterKey(parameter), parameter);
     this.#restore(store);
   }
 
@@ -254,20 +270,26 @@ export class StoreLife {
     }
     for (const { entry, recovered } of store.recoveredQueues()) {
       const { vhost, name, autoDelete, arguments: args } = entry;
-      virtualHosts
-        .get(vhost)
-        ?.restoreQueue({ name, durable: true, autoDelete, owner: null, arguments: args }, recovered);
+      const settings = { name, durable: true, autoDelete, owner: null, arguments: args };
+      const attach = (host: StoredQueue): QueueStore => this.#note(host, recovered.attach(host));
+      virtualHosts.get(vhost)?.restoreQueue(settings, { ...recovered, attach });
     }
     for (const { vhost, ...binding } of topology.bindings.values()) virtualHosts.get(vhost)?.restoreBinding(binding);
     for (const name of virtualHosts.keys()) if (!topology.vhosts.has(name)) store.virtualHostCreated(name);
     store.start(() => ({
       vhosts: virtualHosts.keys(),
       users: [...this.users].map(([name, json]) => ({ name, json })),
+      parameters: this.parameters.values(),
       exchanges: [...virtualHosts].flatMap(([vhost, host]) =>
         [...host.durableExchanges()].map((e) => ({ vhost, ...e })),
       ),
       bindings: [...virtualHosts].flatMap(([vhost, host]) => [...host.durableBindings()].map((b) => ({ vhost, ...b }))),
     }));
+  }
+
+  #note<Store extends QueueStore>(host: StoredQueue, store: Store): Store {
+    if (store instanceof DiskQueue) this.#queueStores.set(host, store);
+    return store;
   }
 
   #logger(): Logger {
@@ -284,4 +306,9 @@ export class StoreLife {
     };
     return logger;
   }
+}
+
+/** What names a runtime parameter. */
+export function parameterKey({ virtualHost, component, name }: Omit<StoredParameter, 'json'>): string {
+  return `${virtualHost} ${component} ${name}`;
 }

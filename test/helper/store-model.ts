@@ -18,16 +18,19 @@ export class ModelQueue {
   readonly virtualHost: string;
   readonly name: string;
   readonly survives: boolean;
-  /** Positions below were delivered. */
-  deliveredTo = 0;
+  /** 0 in a queue without priorities. */
+  readonly maxPriority: number;
+  /** What is below was delivered, by priority. */
+  #deliveredTo = new Map<number, number>();
   nextOrder = 0;
   messages: ModelMessage[] = [];
 
-  constructor(key: number, virtualHost: string, name: string, survives: boolean) {
+  constructor(key: number, virtualHost: string, name: string, survives: boolean, maxPriority: number) {
     this.key = key;
     this.virtualHost = virtualHost;
     this.name = name;
     this.survives = survives;
+    this.maxPriority = maxPriority;
   }
 
   get ready(): ModelMessage[] {
@@ -35,7 +38,12 @@ export class ModelQueue {
   }
 
   get firstReady(): ModelMessage | undefined {
-    return this.messages.find(({ isUnacknowledged }) => !isUnacknowledged);
+    let first: ModelMessage | undefined;
+    for (const message of this.messages) {
+      if (message.isUnacknowledged) continue;
+      if (first === undefined || this.#priorityOf(message) > this.#priorityOf(first)) first = message;
+    }
+    return first;
   }
 
   find(id: number): ModelMessage {
@@ -44,8 +52,8 @@ export class ModelQueue {
     return found;
   }
 
-  isRedelivered({ order }: ModelMessage): boolean {
-    return order < this.deliveredTo;
+  isRedelivered(message: ModelMessage): boolean {
+    return message.order < (this.#deliveredTo.get(this.#priorityOf(message)) ?? 0);
   }
 
   add(content: Content): void {
@@ -55,7 +63,7 @@ export class ModelQueue {
   delivered(id: number): void {
     const message = this.find(id);
     message.isUnacknowledged = true;
-    this.deliveredTo = Math.max(this.deliveredTo, message.order + 1);
+    if (!this.isRedelivered(message)) this.#deliveredTo.set(this.#priorityOf(message), message.order + 1);
   }
 
   remove(id: number): void {
@@ -64,8 +72,8 @@ export class ModelQueue {
   }
 
   clone(): ModelQueue {
-    const copy = new ModelQueue(this.key, this.virtualHost, this.name, this.survives);
-    copy.deliveredTo = this.deliveredTo;
+    const copy = new ModelQueue(this.key, this.virtualHost, this.name, this.survives, this.maxPriority);
+    copy.#deliveredTo = new Map(this.#deliveredTo);
     copy.nextOrder = this.nextOrder;
     copy.messages = this.messages.map((message) => ({ ...message }));
     return copy;
@@ -74,7 +82,9 @@ export class ModelQueue {
   /** After a restart. After a crash everything counts as delivered. */
   survivor(hasCrashed: boolean): ModelQueue {
     const copy = this.clone();
-    if (hasCrashed) copy.deliveredTo = copy.nextOrder;
+    for (let priority = 0; hasCrashed && priority <= this.maxPriority; priority++) {
+      copy.#deliveredTo.set(priority, copy.nextOrder);
+    }
     copy.messages = copy.messages.filter(({ content }) => content.persistent);
     for (const message of copy.messages) message.isUnacknowledged = false;
     return copy;
@@ -83,11 +93,17 @@ export class ModelQueue {
   /** What somebody finds who takes everything out after a restart. */
   describe(hasCrashed: boolean): string {
     const messages = this.messages.filter(({ content }) => content.persistent);
+    // The sort keeps the order of those of one priority.
+    messages.sort((a, b) => this.#priorityOf(b) - this.#priorityOf(a));
     const described = messages.map((message) => {
       const isRedelivered = hasCrashed || this.isRedelivered(message);
       return describeMessage(message.content.id, isRedelivered, message.returns);
     });
     return describeQueue(this.virtualHost, this.name, this.key, described);
+  }
+
+  #priorityOf({ content }: ModelMessage): number {
+    return Math.min(content.priority, this.maxPriority);
   }
 }
 

@@ -2,9 +2,10 @@
 import { ClassicQueue } from '../../lib/core/classic-queue.ts';
 import type { Delivery, Queue } from '../../lib/core/queue.ts';
 import type { SimulatedDisk } from './sim-disk.ts';
+import { keyOf, type StoreHistory } from './store-history.ts';
 import { type Limits, StoreLife } from './store-life.ts';
 import { describeMessage, describeQueue } from './store-model.ts';
-import { keyOf, type StoreHistory, type Unsettled } from './store-world.ts';
+import type { Unsettled } from './store-world.ts';
 
 export interface Observation {
   /** As `ModelState.describe` has it. */

@@ -172,6 +172,7 @@ export class Workload {
       bodyBytes: dice.chance(0.04) ? dice.roll(largeBodyBytes) : dice.roll(bodyBytes),
       persistent: dice.chance(0.8),
       expiresAtMs: dice.chance(0.1) ? 1_800_000_000_000 + dice.roll(1000) : 0,
+      priority: dice.chance(0.5) ? dice.roll(5) : 0,
       confirm: dice.chance(0.8),
     });
   }
@@ -181,7 +182,8 @@ export class Workload {
     const name = dice.pick(QUEUES);
     if (host.queues.has(name)) return;
     const kind = dice.roll(8);
-    world.declareQueue(host, name, { durable: kind !== 0, exclusive: kind === 1, autoDelete: kind === 2 });
+    const maxPriority = dice.chance(0.3) ? dice.pick([1, 3, 255]) : 0;
+    world.declareQueue(host, name, { durable: kind !== 0, exclusive: kind === 1, autoDelete: kind === 2, maxPriority });
   }
 
   settle(deliveries: readonly Unsettled[]): void {
@@ -208,9 +210,10 @@ function kindsOf({ publishing, burst }: Profile): Record<string, [weight: number
     consume: [3, (w) => onQueue(w, (queue) => consume(w, queue))],
     cancel: [2, cancel],
     purge: [1, (w) => onQueue(w, (queue) => w.world.purge(queue))],
+    drop: [6, (w) => onQueue(w, (queue) => dropPaged(w, queue))],
     remove: [1, (w) => removeQueue(w)],
     topology: [3, (w) => w.world.act(() => changeTopology(w))],
-    administer: [1, (w) => w.world.act(() => administer(w))],
+    administer: [2, (w) => w.world.act(() => administer(w))],
     transaction: [4, transaction],
     ask: [4, (w) => w.world.ask()],
     flush: [2, (w) => w.world.flush()],
@@ -228,6 +231,15 @@ function onQueue(workload: Workload, run: (queue: Queue) => void): void {
 
 function consume({ world, dice }: Workload, queue: Queue): void {
   if (queue.consumerCount < 2) world.consume(queue, dice.pick([1, 2, 5, 20]), dice.chance(0.2));
+}
+
+/** One message, some, or all that are on disk alone. */
+function dropPaged({ world, dice }: Workload, queue: Queue): void {
+  const share = dice.pick([0, 0.2, 0.7, 1]);
+  world.dropPaged(queue, (positions) => {
+    if (positions.length === 0) return [];
+    return share === 0 ? [dice.pick(positions)] : dice.some(positions, share);
+  });
 }
 
 function settleSome(workload: Workload): void {
@@ -300,7 +312,12 @@ function changeTopology(workload: Workload): void {
 }
 
 function administer({ world, dice }: Workload): void {
-  if (dice.chance(0.4)) world.toggleVirtualHost('third');
+  if (dice.chance(0.3)) {
+    // A policy goes with its virtual host; what belongs to none stays.
+    const virtualHost = world.life.virtualHosts.has('third') ? 'third' : '';
+    const named = { virtualHost, component: dice.pick(['policy', 'limits']), name: dice.pick(['p', 'q']) };
+    world.putParameter(named, dice.chance(0.7) ? `{"n":${dice.roll(100)}}` : null);
+  } else if (dice.chance(0.4)) world.toggleVirtualHost('third');
   else world.putUser(dice.pick(['ann', 'bob']), dice.chance(0.7) ? `{"n":${dice.roll(100)}}` : null);
 }
 

@@ -1,17 +1,16 @@
 // A broker without sockets, what clients do with it, and a model of what it must remember. Every delivery is compared with the model
 // as it happens: the first ready message, unharmed, marked as redelivered when it was.
-import type { FieldTable } from '../../codec/field-table.ts';
+import type { FieldValue } from '../../codec/field-table.ts';
 import { Consumer } from '../../lib/core/consumer.ts';
 import type { Message } from '../../lib/core/message.ts';
+import type { StoredParameter } from '../../lib/core/message-store.ts';
 import type { Delivery, Queue } from '../../lib/core/queue.ts';
 import type { VirtualHost } from '../../lib/core/virtual-host.ts';
 import type { SimulatedDisk } from './sim-disk.ts';
-import { arrive, type Content, type ContentOptions, contentOf, differenceTo, idOf } from './store-content.ts';
-import { type Limits, StoreLife } from './store-life.ts';
+import { arrive, type ContentOptions } from './store-content.ts';
+import { KEY_ARGUMENT, keyOf, pagedPositions, StoreHistory } from './store-history.ts';
+import { type Limits, parameterKey, StoreLife } from './store-life.ts';
 import { ModelQueue, StoreModel } from './store-model.ts';
-
-/** A queue's argument that tells it from others that had its name. */
-const KEY_ARGUMENT = 'key';
 
 /** A delivery that waits for its settlement. */
 export interface Unsettled {
@@ -30,37 +29,8 @@ export interface DeclareOptions {
   readonly durable: boolean;
   readonly exclusive: boolean;
   readonly autoDelete: boolean;
-}
-
-/** What outlives a process: every content that was ever published, and the numbers that were given. */
-export class StoreHistory {
-  readonly contents = new Map<number, Content>();
-  #nextId = 1;
-  #nextKey = 1;
-
-  newContent(options: ContentOptions): Content {
-    const content = contentOf(this.#nextId++, options);
-    this.contents.set(content.id, content);
-    return content;
-  }
-
-  newKey(): number {
-    return this.#nextKey++;
-  }
-
-  /** The number of a message that came from somewhere. @throws {Error} when it is not as it was published */
-  recognize(message: Message): number {
-    const id = idOf(message);
-    const content = this.contents.get(id);
-    if (content === undefined) throw new Error(`a message that nobody published: ${id}`);
-    const difference = differenceTo(content, message);
-    if (difference !== null) throw new Error(`message ${id} is not what was published: ${difference}`);
-    return id;
-  }
-}
-
-export function keyOf(queue: Queue): number {
-  return Number(queue.settings.arguments.get(KEY_ARGUMENT)?.value ?? -1);
+  /** 0, as by default, for a queue without priorities. */
+  readonly maxPriority?: number;
 }
 
 export class StoreWorld {
@@ -128,7 +98,8 @@ export class StoreWorld {
   publish(virtualHost: VirtualHost, { confirm, ...options }: PublishOptions): number {
     const content = this.history.newContent(options);
     const message = arrive(content, virtualHost);
-    const queues = [...virtualHost.route(message, [])];
+    const targets = [...virtualHost.route(message, [])];
+    const queues = targets.flatMap(({ name }) => virtualHost.queues.get(name) ?? []);
     const keys = queues.map((queue) => keyOf(queue));
     if (queues.length === 0) return content.id;
     this.model.note((state) => {
@@ -150,11 +121,15 @@ export class StoreWorld {
     return content.id;
   }
 
-  declareQueue(virtualHost: VirtualHost, name: string, { durable, exclusive, autoDelete }: DeclareOptions): void {
+  declareQueue(virtualHost: VirtualHost, name: string, options: DeclareOptions): void {
+    const { durable, exclusive, autoDelete, maxPriority = 0 } = options;
     const key = this.history.newKey();
-    const args: FieldTable = new Map([[KEY_ARGUMENT, { type: 'I', value: key }]]);
+    const args = new Map<string, FieldValue>([[KEY_ARGUMENT, { type: 'I', value: key }]]);
+    if (maxPriority > 0) args.set('x-max-priority', { type: 'I', value: maxPriority });
     const survives = durable && !exclusive;
-    this.model.note((state) => state.queues.set(key, new ModelQueue(key, virtualHost.name, name, survives)));
+    this.model.note((state) => {
+      state.queues.set(key, new ModelQueue(key, virtualHost.name, name, survives, maxPriority));
+    });
     virtualHost.declareQueue({ name, durable, autoDelete, owner: exclusive ? this.#owner : null, arguments: args });
   }
 
@@ -177,7 +152,22 @@ export class StoreWorld {
     for (const queue of [...virtualHost.queues.values()]) this.deleteQueue(virtualHost, queue);
     for (const exchange of [...virtualHost.exchanges.keys()]) virtualHost.deleteExchange(exchange, false);
     life.virtualHosts.delete(name);
+    for (const [key, parameter] of life.parameters) if (parameter.virtualHost === name) life.parameters.delete(key);
     life.store.virtualHostDeleted(name);
+  }
+
+  /** Sets a runtime parameter, or clears it. */
+  putParameter(named: Omit<StoredParameter, 'json'>, json: string | null): void {
+    const { parameters, store } = this.life;
+    const { virtualHost, component, name } = named;
+    const key = parameterKey(named);
+    if (json === null) {
+      if (parameters.delete(key)) store.parameterCleared(virtualHost, component, name);
+      return;
+    }
+    const parameter = { ...named, json: Buffer.from(json) };
+    parameters.set(key, parameter);
+    store.parameterSet(parameter);
   }
 
   /** Remembers a user, or forgets it when nothing is known of it. */
@@ -201,10 +191,39 @@ export class StoreWorld {
     this.#expect(queue.purge(), count, 'messages purged');
   }
 
+  /** A message that is on disk alone leaves its queue. */
+  drop(queue: Queue, position: number, id: number): void {
+    const key = keyOf(queue);
+    const store = this.life.queueStore(queue);
+    this.model.note((state) => state.queue(key).remove(id));
+    store.drop(position);
+    if (store.isPagedOut(position)) this.#problem(`message ${id} was dropped and is still there`);
+  }
+
+  /**
+   * Fetches copies of messages that are on disk alone; then these leave the queue, as when they expire.
+   * @param choose picks from the positions that there are
+   */
+  dropPaged(queue: Queue, choose: (positions: readonly number[]) => readonly number[]): void {
+    const store = this.life.queueStore(queue);
+    const chosen = choose(pagedPositions(store));
+    store.fetch(chosen, ({ messages, positions }) => {
+      if (this.life.isDead) return;
+      this.act(() => {
+        for (let i = 0; i < messages.length; i++) {
+          const id = this.history.recognize(messages[i]);
+          this.life.memory.release(messages[i]);
+          if (!chosen.includes(positions[i])) this.#problem(`message ${id} was fetched and not asked for`);
+          this.drop(queue, positions[i], id);
+        }
+      });
+    });
+  }
+
   consume(queue: Queue, prefetch: number, noAck: boolean): void {
     const sink = {
       deliver: (consumer: Consumer, message: Message, position: number, redelivered: boolean): void =>
-        this.#delivered(queue, noAck ? null : consumer, { message, position, redelivered }, noAck),
+        this.#delivered(queue, noAck ? null : consumer, { message, position, redelivered, deliveryCount: 0 }, noAck),
       consumerCancelled: (consumer: Consumer): void => this.#forget(consumer),
     };
     const options = { tag: 'c', exclusive: false, priority: 0, arguments: new Map() };

@@ -18,7 +18,8 @@ import { WireClient } from './wire-client.ts';
 
 const [COMMAND, ...COMMAND_ARGS] = (process.env.RABBITMQCTL ?? 'rabbitmqctl').split(' ');
 
-async function rabbitmqctl(...args: string[]): Promise<string> {
+/** Runs the peer's own command. */
+export async function rabbitmqctl(...args: string[]): Promise<string> {
   const { stdout } = await promisify(execFile)(COMMAND, [...COMMAND_ARGS, '--quiet', ...args]);
   return stdout;
 }

@@ -62,7 +62,9 @@ const compared = [
   ['x-max-priority', 1, 2, 'byte'],
   ['x-overflow', 'drop-head', 'reject-publish', 'longstr'],
   ['x-queue-mode', 'default', 'lazy', 'longstr'],
+  ['x-queue-version', 1, 2, 'byte'],
   ['x-single-active-consumer', true, false, 'bool'],
+  ['x-queue-master-locator', 'client-local', 'random', 'longstr'],
 ] as const;
 
 for (const [argument, one, other, type] of compared) {
@@ -180,7 +182,17 @@ t.test('of several differing arguments one is named, in an order of its own', as
   }
 });
 
-for (const argument of ['x-delivery-limit', 'x-quorum-initial-group-size', 'x-max-in-memory-length', 'x-max-age']) {
+for (const argument of [
+  'x-dead-letter-strategy',
+  'x-delivery-limit',
+  'x-initial-cluster-size',
+  'x-max-age',
+  'x-max-in-memory-bytes',
+  'x-max-in-memory-length',
+  'x-queue-leader-locator',
+  'x-quorum-initial-group-size',
+  'x-stream-max-segment-size-bytes',
+]) {
   t.test(`a new classic queue refuses ${argument}, an existing one does not look at it`, async (t) => {
     const { connection, channel, name } = await openTopology(t);
     const queue = name();

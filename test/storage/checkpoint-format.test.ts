@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import t from 'tap';
 import { emptyFieldTable } from '../../codec/field-table.ts';
+import { LEVEL_SPAN } from '../../lib/core/positions.ts';
 import {
   type CheckpointPage,
   type CheckpointQueue,
@@ -22,15 +23,17 @@ const PAYLOAD = hex(`
   20 03 e807 06 0a
   10 01 2f
   12 05 6775657374 02 7b7d
+  1a 01 2f 06 706f6c696379 01 70 02 7b7d
   14 01 2f 04 6c6f6773 05 746f706963 03 08 00000004 01 61 74 01
   16 05 01 2f 04 6a6f6273 01 04 00000000
   21 05 c801 10 01 0c 02
+  21 05 82808080808004 81808080808004 00
   18 01 2f 04 6c6f6773 01 03 616c6c 03 612e23 04 00000000
-  22 09 8020 01 05 00 0a 0f 20 52 01 0b 03
-  3f 08
+  22 09 8020 01 05 00 0a 0f 06 80a0f1c2b134 20 52 01 0b 03
+  3f 0a
 `);
 const HEADER = hex('4c45564552 43484b 0100 0000 00000000 0000000000000000 00000000 adc690b0');
-const RECORD_HEADER = hex('4c435244 68000000 0100000000000000 dfd607af');
+const RECORD_HEADER = hex('4c435244 8f000000 0100000000000000 da349557');
 const FILE = Buffer.concat([HEADER, RECORD_HEADER, PAYLOAD]);
 
 const STATE: CheckpointState = {
@@ -41,6 +44,7 @@ const STATE: CheckpointState = {
   nextPage: 10,
   vhosts: ['/'],
   users: [{ name: 'guest', json: Buffer.from('{}') }],
+  parameters: [{ virtualHost: '/', component: 'policy', name: 'p', json: Buffer.from('{}') }],
   exchanges: [
     {
       vhost: '/',
@@ -58,8 +62,10 @@ const STATE: CheckpointState = {
       name: 'jobs',
       autoDelete: true,
       arguments: emptyFieldTable,
-      nextPosition: 200,
-      deliveredTo: 16,
+      levels: [
+        { nextPosition: 200, deliveredTo: 16 },
+        { nextPosition: LEVEL_SPAN + 2, deliveredTo: LEVEL_SPAN + 1 },
+      ],
       deliveryCounts: [[12, 2]],
     },
   ],
@@ -78,7 +84,17 @@ const STATE: CheckpointState = {
       number: 9,
       bytes: 4096,
       ranges: [
-        { queueId: 5, priority: 0, first: 10, last: 15, offset: 32, bytes: 82, dead: PositionSet.of([[11, 14]]) },
+        {
+          queueId: 5,
+          level: 0,
+          first: 10,
+          last: 15,
+          count: 6,
+          firstDeadlineMs: 1_800_000_000_000,
+          offset: 32,
+          bytes: 82,
+          dead: PositionSet.of([[11, 14]]),
+        },
       ],
     },
   ],
@@ -92,6 +108,7 @@ const EMPTY: CheckpointState = {
   nextPage: 1,
   vhosts: [],
   users: [],
+  parameters: [],
   exchanges: [],
   queues: [],
   bindings: [],
@@ -121,8 +138,10 @@ const queue: fc.Arbitrary<CheckpointQueue> = fc.record(
     name: anyString,
     autoDelete: fc.boolean(),
     arguments: fieldTable,
-    nextPosition: safeInteger,
-    deliveredTo: safeInteger,
+    levels: fc.array(fc.record({ nextPosition: safeInteger, deliveredTo: safeInteger }, plainRecord), {
+      minLength: 1,
+      maxLength: 3,
+    }),
     deliveryCounts: fc.array(fc.tuple(safeInteger, safeInteger), { maxLength: 3 }),
   },
   plainRecord,
@@ -130,9 +149,11 @@ const queue: fc.Arbitrary<CheckpointQueue> = fc.record(
 const range: fc.Arbitrary<CheckpointRange> = fc.record(
   {
     queueId: safeInteger,
-    priority: fc.nat({ max: 255 }),
+    level: fc.nat({ max: 511 }),
     first: safeInteger,
     last: safeInteger,
+    count: safeInteger,
+    firstDeadlineMs: safeInteger,
     offset: safeInteger,
     bytes: safeInteger,
     dead: positionSet,
@@ -154,6 +175,18 @@ const state: fc.Arbitrary<CheckpointState> = fc.record(
     users: fc.array(fc.record({ name: anyString, json: fc.json().map((json) => Buffer.from(json)) }, plainRecord), {
       maxLength: 3,
     }),
+    parameters: fc.array(
+      fc.record(
+        {
+          virtualHost: anyString,
+          component: anyString,
+          name: anyString,
+          json: fc.json().map((json) => Buffer.from(json)),
+        },
+        plainRecord,
+      ),
+      { maxLength: 3 },
+    ),
     exchanges: fc.array(
       fc.record(
         {
@@ -244,7 +277,7 @@ t.test('a checkpoint that is cut or changed anywhere is a FormatError', async (t
   t.match(problemOf(encodeFileHeader('log', 1)).reason, /a log segment, not a checkpoint/);
   t.match(problemOf(HEADER), { reason: 'the checkpoint is cut short', offset: 32 });
   const torn = FILE.subarray(0, FILE.length - 1);
-  t.match(problemOf(torn), { reason: 'record 1 is cut short: 103 of its 104 bytes are there', offset: 32 });
+  t.match(problemOf(torn), { reason: 'record 1 is cut short: 142 of its 143 bytes are there', offset: 32 });
   t.match(problemOf(Buffer.concat([FILE, Buffer.alloc(30)])), { reason: 'no record begins here', offset: FILE.length });
 });
 
@@ -266,6 +299,9 @@ t.test('entries that make no checkpoint are refused', async (t) => {
     [[`${head} 3f 01`, '10 00'], /behind the end/],
     [[`${head} ${queueEntry} 3f 02`], /side by side/],
     [[`${head} 21 05 00 00 00`], /side by side/],
+    [[`${head} ${queueEntry} 21 05 00 00 00 10 00 21 05 01 00 00`], /side by side/],
+    [[`${head} ${queueEntry} 21 05 00 00 00 21 06 01 00 00`], /the state of queue 6 follows queue 5/],
+    [[`${head} ${queueEntry} 21 05 00 00 00 21 05 01 00 01 00 01`], /delivery counts stand with the first/],
     [[`${head} ${queueEntry} 21 06 00 00 00`], /the state of queue 6 follows queue 5/],
     [[`${head} 04 01 01`], /entry 4 is none of a checkpoint's/],
     [[`${head} 63`], /entry 99 is none of a checkpoint's/],

@@ -55,6 +55,8 @@ export class Recorder implements EntryVisitor {
   queueDeleted = this.#note('queueDeleted');
   binding = this.#note('binding');
   bindingDeleted = this.#note('bindingDeleted');
+  parameter = this.#note('parameter');
+  parameterDeleted = this.#note('parameterDeleted');
 
   #note(name: string): (...args: unknown[]) => void {
     return (...args) => this.calls.push([name, ...args]);

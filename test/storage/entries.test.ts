@@ -4,28 +4,28 @@ import fc from 'fast-check';
 import t from 'tap';
 import { emptyFieldTable, type FieldTable } from '../../codec/field-table.ts';
 import type { Message } from '../../lib/core/message.ts';
+import type { StoredParameter } from '../../lib/core/message-store.ts';
 import type { ByteWriter } from '../../lib/storage/byte-writer.ts';
+import { decodeEntries, writeAcknowledged, writeDelivered, writeReturned } from '../../lib/storage/entries.ts';
+import { PositionSet } from '../../lib/storage/position-set.ts';
 import {
   type BindingEntry,
-  decodeEntries,
   type ExchangeEntry,
   type QueueEntry,
   type UserEntry,
-  writeAcknowledged,
   writeBinding,
   writeBindingDeleted,
-  writeDelivered,
   writeExchange,
   writeExchangeDeleted,
+  writeParameter,
+  writeParameterDeleted,
   writeQueue,
   writeQueueDeleted,
-  writeReturned,
   writeUser,
   writeUserDeleted,
   writeVirtualHost,
   writeVirtualHostDeleted,
-} from '../../lib/storage/entries.ts';
-import { PositionSet } from '../../lib/storage/position-set.ts';
+} from '../../lib/storage/topology-entries.ts';
 import { anyString, fieldTable } from '../codec/arbitraries.ts';
 import { hex } from '../codec/helper.ts';
 import { decoded, plain, Recorder, writeMessages, writeShared, written } from './entries-helper.ts';
@@ -59,6 +59,7 @@ const binding: BindingEntry = {
 };
 const queueBinding: BindingEntry = { ...binding, destinationKind: 'queue', destination: 'jobs', bindingKey: '' };
 const user: UserEntry = { name: 'guest', json: Buffer.from('{}') };
+const parameter: StoredParameter = { virtualHost: '/', component: 'policy', name: 'p', json: Buffer.from('{}') };
 const acknowledged = PositionSet.of([
   [0, 0],
   [3, 9],
@@ -121,6 +122,16 @@ t.test('entries byte by byte', async (t) => {
       (writer) => writeBindingDeleted(writer, queueBinding),
       '19 01 2f 04 6c6f6773 00 04 6a6f6273 00 04 00000000',
       [['bindingDeleted', queueBinding]],
+    ],
+    [
+      (writer) => writeParameter(writer, parameter),
+      '1a 01 2f 06 706f6c696379 01 70 02 7b7d',
+      [['parameter', parameter]],
+    ],
+    [
+      (writer) => writeParameterDeleted(writer, '', 'policy', 'p'),
+      '1b 00 06 706f6c696379 01 70',
+      [['parameterDeleted', '', 'policy', 'p']],
     ],
   ];
   for (const [write, bytes, calls] of cases) {
@@ -220,6 +231,18 @@ const anyEntry: fc.Arbitrary<Written> = fc.oneof(
   id.map((queueId): Written => [(writer) => writeQueueDeleted(writer, queueId), [['queueDeleted', queueId]]]),
   anyBinding.map((entry): Written => [(writer) => writeBinding(writer, entry), [['binding', entry]]]),
   anyBinding.map((entry): Written => [(writer) => writeBindingDeleted(writer, entry), [['bindingDeleted', entry]]]),
+  fc.tuple(name, name, name, fc.json()).map(([virtualHost, component, which, json]): Written => {
+    const entry = { virtualHost, component, name: which, json: Buffer.from(json) };
+    return [(writer) => writeParameter(writer, entry), [['parameter', entry]]];
+  }),
+  fc
+    .tuple(name, name, name)
+    .map(
+      ([vhost, component, which]): Written => [
+        (writer) => writeParameterDeleted(writer, vhost, component, which),
+        [['parameterDeleted', vhost, component, which]],
+      ],
+    ),
 );
 
 t.test('whatever is written is read again', async () => {
@@ -267,7 +290,7 @@ t.test('damaged entries are FormatErrors or other entries, nothing else', async 
 });
 
 t.test('what is none of the log is refused', async (t) => {
-  for (const kind of [0, 6, 15, 26, 32, 33, 34, 63, 255]) {
+  for (const kind of [0, 6, 15, 28, 32, 33, 34, 63, 255]) {
     t.match(
       formatError(() => decoded(Buffer.from([4, 1, 1, kind, 0]))),
       {

@@ -3,22 +3,23 @@ import t from 'tap';
 import { emptyFieldTable, type FieldTable } from '../../codec/field-table.ts';
 import { encodeProperties } from '../../codec/properties.ts';
 import type { Message } from '../../lib/core/message.ts';
+import { LEVEL_SPAN } from '../../lib/core/positions.ts';
+import { writeAcknowledged, writeDelivered, writeReturned } from '../../lib/storage/entries.ts';
+import { PositionSet } from '../../lib/storage/position-set.ts';
 import {
-  writeAcknowledged,
   writeBinding,
   writeBindingDeleted,
-  writeDelivered,
   writeExchange,
   writeExchangeDeleted,
+  writeParameter,
+  writeParameterDeleted,
   writeQueue,
   writeQueueDeleted,
-  writeReturned,
   writeUser,
   writeUserDeleted,
   writeVirtualHost,
   writeVirtualHostDeleted,
-} from '../../lib/storage/entries.ts';
-import { PositionSet } from '../../lib/storage/position-set.ts';
+} from '../../lib/storage/topology-entries.ts';
 import { writeShared, written } from './entries-helper.ts';
 import { messageFrom } from './format-helper.ts';
 import { CHECKPOINT, dump, FOLDER, flipped, folder, message, PAGE, pageOf, segment } from './inspect-helper.ts';
@@ -33,11 +34,13 @@ t.test('a dump of the checkpoint', async (t) => {
     { entry: 'checkpoint', firstSegment: 2, sequence: 11, nextQueueId: 3, nextPage: 6 },
     { entry: 'virtualHost', name: '/' },
     { entry: 'user', name: 'guest', user: { passwordHash: '(not shown)', tags: ['administrator'] } },
+    { entry: 'parameter', vhost: '/', component: 'policy', name: 'p', value: { pattern: '.*' } },
     { entry: 'exchange', vhost: '/', name: 'logs', type: 'topic', autoDelete: false, internal: false, arguments: {} },
     { entry: 'queue', queue: 1, vhost: '/', name: 'one', autoDelete: false, arguments: {} },
     { entry: 'queueState', queue: 1, nextPosition: 20, deliveredTo: 3, deliveryCounts: [] },
     { entry: 'queue', queue: 2, vhost: '/', name: 'two', autoDelete: false, arguments: {} },
     { entry: 'queueState', queue: 2, nextPosition: 8, deliveredTo: 0, deliveryCounts: [[7, 2]] },
+    { entry: 'queueState', queue: 2, nextPosition: LEVEL_SPAN + 2, deliveredTo: LEVEL_SPAN + 1, deliveryCounts: [] },
     {
       entry: 'binding',
       vhost: '/',
@@ -52,9 +55,11 @@ t.test('a dump of the checkpoint', async (t) => {
       entry: 'range',
       page: 5,
       queue: 1,
-      priority: 0,
+      level: 0,
       first: 0,
       last: 4,
+      count: 3,
+      firstDeadlineMs: 0,
       offset: range.offset,
       bytes: range.bytes,
       dead: [[1, 3]],
@@ -63,9 +68,11 @@ t.test('a dump of the checkpoint', async (t) => {
       entry: 'range',
       page: 5,
       queue: 2,
-      priority: 0,
+      level: 0,
       first: 7,
       last: 7,
+      count: 1,
+      firstDeadlineMs: 0,
       offset: other.offset,
       bytes: other.bytes,
       dead: [],
@@ -118,6 +125,10 @@ t.test('a dump of the log', async (t) => {
     } as const;
     writeBinding(writer, { ...binding, arguments: emptyFieldTable });
     writeBindingDeleted(writer, { ...binding, arguments: emptyFieldTable });
+    const parameter = { virtualHost: '', component: 'limits', name: 'n' };
+    writeParameter(writer, { ...parameter, json: Buffer.from('[1]') });
+    writeParameter(writer, { ...parameter, json: Buffer.from('no JSON') });
+    writeParameterDeleted(writer, '', 'limits', 'n');
   });
   const files = folder({ 'log/0000000002.log': segment(2, 10, [shared(expiring), shared(broken), topology]) });
   files.delete(`${FOLDER}/log/0000000003.log`);
@@ -162,6 +173,7 @@ t.test('a dump of the log', async (t) => {
     bindingKey: 'k',
     arguments: {},
   };
+  const parameter = { vhost: '', component: 'limits', name: 'n' };
   t.strictSame(
     shown.map(({ file, ...rest }) => rest),
     [
@@ -192,6 +204,9 @@ t.test('a dump of the log', async (t) => {
         { entry: 'queueDeleted', queue: 3 },
         { entry: 'binding', ...binding },
         { entry: 'bindingDeleted', ...binding },
+        { entry: 'parameter', ...parameter, value: [1] },
+        { entry: 'parameter', ...parameter, problem: 'the JSON of this parameter is broken' },
+        { entry: 'parameterDeleted', ...parameter },
       ].map((entry) => ({ record: 12, ...entry })),
     ],
   );

@@ -5,14 +5,16 @@ import { text } from 'node:stream/consumers';
 import { emptyFieldTable } from '../../codec/field-table.ts';
 import { encodeProperties } from '../../codec/properties.ts';
 import type { Message } from '../../lib/core/message.ts';
+import { LEVEL_SPAN, levelOf } from '../../lib/core/positions.ts';
 import { type CheckpointState, encodeCheckpoint } from '../../lib/storage/checkpoint-format.ts';
-import { writeAcknowledged, writeVirtualHost } from '../../lib/storage/entries.ts';
+import { writeAcknowledged } from '../../lib/storage/entries.ts';
 import { encodeFileHeader } from '../../lib/storage/file-header.ts';
 import type { FileSystem } from '../../lib/storage/file-system.ts';
 import { runLogCommand } from '../../lib/storage/inspect-command.ts';
 import { BlockBuilder } from '../../lib/storage/page-block.ts';
 import { encodePageFooter, encodePageIndex, type PageRun } from '../../lib/storage/page-index.ts';
 import { PositionSet } from '../../lib/storage/position-set.ts';
+import { writeVirtualHost } from '../../lib/storage/topology-entries.ts';
 import { writeMessages, written } from './entries-helper.ts';
 import { messageFrom, ReadOnlyFiles, recordOf } from './format-helper.ts';
 
@@ -80,10 +82,11 @@ export function pageOf(
     const transient = PositionSet.of(placed.flatMap(([at, each]) => (each.persistent ? [] : [[at, at] as const])));
     return {
       queueId,
-      priority: 0,
+      level: levelOf(first),
       first,
       last,
       count: positions.length,
+      firstDeadlineMs: 0,
       offset,
       bytes: size() - offset,
       gaps: gaps.isEmpty ? null : gaps,
@@ -118,12 +121,22 @@ export const CHECKPOINT: CheckpointState = {
   nextPage: 6,
   vhosts: ['/'],
   users: [{ name: 'guest', json: Buffer.from('{"passwordHash":"c2VjcmV0","tags":["administrator"]}') }],
+  parameters: [{ virtualHost: '/', component: 'policy', name: 'p', json: Buffer.from('{"pattern":".*"}') }],
   exchanges: [
     { vhost: '/', name: 'logs', type: 'topic', autoDelete: false, internal: false, arguments: emptyFieldTable },
   ],
   queues: [
-    { ...QUEUE, queueId: 1, name: 'one', nextPosition: 20, deliveredTo: 3 },
-    { ...QUEUE, queueId: 2, name: 'two', nextPosition: 8, deliveredTo: 0, deliveryCounts: [[7, 2]] },
+    { ...QUEUE, queueId: 1, name: 'one', levels: [{ nextPosition: 20, deliveredTo: 3 }] },
+    {
+      ...QUEUE,
+      queueId: 2,
+      name: 'two',
+      levels: [
+        { nextPosition: 8, deliveredTo: 0 },
+        { nextPosition: LEVEL_SPAN + 2, deliveredTo: LEVEL_SPAN + 1 },
+      ],
+      deliveryCounts: [[7, 2]],
+    },
   ],
   bindings: [
     {
@@ -140,11 +153,13 @@ export const CHECKPOINT: CheckpointState = {
       number: 5,
       bytes: PAGE.bytes.length,
       // Positions 1 to 3 of the first queue are a transient message and a gap.
-      ranges: PAGE.runs.map(({ queueId, priority, first, last, offset, bytes }) => ({
+      ranges: PAGE.runs.map(({ queueId, level, first, last, count, firstDeadlineMs, offset, bytes }) => ({
         queueId,
-        priority,
+        level,
         first,
         last,
+        count,
+        firstDeadlineMs,
         offset,
         bytes,
         dead: queueId === 1 ? PositionSet.of([[1, 3]]) : new PositionSet(),

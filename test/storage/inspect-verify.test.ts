@@ -21,7 +21,7 @@ t.test('a sound folder', async (t) => {
   const { code, out } = await verify(folder());
   t.equal(code, 0);
   t.strictSame(out, [
-    `checkpoint: ${checkpoint().length} bytes, behind record 11, log from segment 2, 1 virtual hosts, 1 users, 1 exchanges, 2 queues, 1 bindings, 1 pages`,
+    `checkpoint: ${checkpoint().length} bytes, behind record 11, log from segment 2, 1 virtual hosts, 1 users, 1 parameters, 1 exchanges, 2 queues, 1 bindings, 1 pages`,
     'log/0000000002.log: 118 bytes, records 10 to 11, 3 messages, 0 acknowledged, 0 changes of the topology',
     'log/0000000003.log: 102 bytes, records 12 to 13, 1 messages, 2 acknowledged, 1 changes of the topology',
     `pages/0000000005.page: ${PAGE.bytes.length} bytes, 4 messages of 2 queues, 3 of them alive`,
@@ -184,6 +184,10 @@ t.test('every kind of damage is told, and where it is', async (t) => {
       { checkpoint: withRange({ dead: PositionSet.of([[1, 2]]) }) },
       [/position 3 is alive in the checkpoint/],
     ],
+    ['another level', { checkpoint: withRange({ level: 1 }) }, [/not all positions are of level 1/]],
+    ['more messages', { checkpoint: withRange({ count: 4 }) }, [/3 messages in the page, not 4/]],
+    ['fewer messages', { checkpoint: withRange({ count: 1 }) }, [/more than 1 messages are alive in the checkpoint/]],
+    ['a deadline', { checkpoint: withRange({ firstDeadlineMs: 7 }) }, [/the index has 0 as the earliest deadline/]],
     [
       'a transient message that is alive',
       { checkpoint: withRange({ dead: PositionSet.of([[2, 3]]) }) },
@@ -204,6 +208,7 @@ t.test('every kind of damage is told, and where it is', async (t) => {
 t.test('blocks that are not what the index says', async (t) => {
   const cases: [change: Partial<PageRun>, problem: RegExp][] = [
     [{ count: 4 }, /3 messages, but the index tells of 4/],
+    [{ firstDeadlineMs: 5 }, /the earliest deadline is 0, but the index tells of 5/],
     [{ last: 5 }, /3 messages, but the index tells of 3|index/],
     [{ last: 3 }, /positions 4 to 4|a block has positions/],
     [{ queueId: 9 }, /a block of queue 1/],

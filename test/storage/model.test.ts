@@ -6,8 +6,8 @@ import type { Delivery, Queue } from '../../lib/core/queue.ts';
 import { sequenceOf } from '../core/helper.ts';
 import { SimulatedDisk, seededRandom } from '../helper/sim-disk.ts';
 import { arrive } from '../helper/store-content.ts';
+import { StoreHistory } from '../helper/store-history.ts';
 import { type Limits, StoreLife } from '../helper/store-life.ts';
-import { StoreHistory } from '../helper/store-world.ts';
 
 const SCALE = Number(process.env.STORE_SCALE ?? 1);
 t.setTimeout(SCALE * 110_000);

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import t from 'tap';
+import { LEVEL_SPAN } from '../../lib/core/positions.ts';
 import { crcOfRange } from '../../lib/storage/byte-reader.ts';
 import {
   decodePageFooter,
@@ -18,17 +19,18 @@ import { fastestMs, formatError, intervalsOf, positionSet, safeInteger } from '.
 const OFFSET = 2 ** 33 + 50;
 const INDEX = hex(`
   02
-  05 00 0a 0f 03 20 52 01 0c02 01 0b00
-  ac02 00 00 00 01 8080808020 32 00 00
+  05 00 0a 0f 03 80a0f1c2b134 20 52 01 0c02 01 0b00
+  ac02 01 80808080808004 80808080808004 01 00 8080808020 32 00 00
 `);
-const FOOTER = hex('3200000002000000 1c000000 8be471cb 0900000000000000 00000000 add034d4');
+const FOOTER = hex('3200000002000000 2f000000 32d2a9ca 0900000000000000 00000000 6f56d355');
 const RUNS: readonly PageRun[] = [
   {
     queueId: 5,
-    priority: 0,
+    level: 0,
     first: 10,
     last: 15,
     count: 3,
+    firstDeadlineMs: 1_800_000_000_000,
     offset: 32,
     bytes: 82,
     gaps: PositionSet.of([[12, 14]]),
@@ -36,10 +38,11 @@ const RUNS: readonly PageRun[] = [
   },
   {
     queueId: 300,
-    priority: 0,
-    first: 0,
-    last: 0,
+    level: 1,
+    first: LEVEL_SPAN,
+    last: LEVEL_SPAN,
     count: 1,
+    firstDeadlineMs: 0,
     offset: 2 ** 33,
     bytes: 50,
     gaps: null,
@@ -57,7 +60,7 @@ t.test('index and footer byte by byte', async (t) => {
   t.strictSame(encodePageIndex(RUNS), INDEX);
   t.strictSame(encodePageFooter(OFFSET, INDEX, 9), FOOTER);
   const footer = decodePageFooter(FOOTER);
-  t.strictSame(footer, { indexOffset: OFFSET, indexBytes: 28, indexCrc: 0xcb71e48b, pageNumber: 9 });
+  t.strictSame(footer, { indexOffset: OFFSET, indexBytes: 47, indexCrc: 0xcaa9d232, pageNumber: 9 });
   t.strictSame(plain(decodePageIndex(INDEX, footer)), plain(RUNS));
 });
 
@@ -65,10 +68,11 @@ const sets = fc.oneof(fc.constant(null), positionSet).map((set) => (set?.isEmpty
 const anyRun: fc.Arbitrary<PageRun> = fc.record(
   {
     queueId: safeInteger,
-    priority: fc.nat({ max: 255 }),
+    level: fc.nat({ max: 511 }),
     first: safeInteger,
     last: safeInteger,
     count: safeInteger,
+    firstDeadlineMs: safeInteger,
     offset: safeInteger,
     bytes: safeInteger,
     gaps: sets,

@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import t from 'tap';
 import { PositionSet } from '../../lib/storage/position-set.ts';
 import { type Step, sequenceOf, stepsOf } from '../core/helper.ts';
+import { seededRandom } from '../helper/sim-disk.ts';
 import { fastestMs, intervals, intervalsOf } from './format-helper.ts';
 
 const MOST = 40;
@@ -97,6 +98,115 @@ t.test('it holds what was added, in the fewest intervals', async () => {
   );
 });
 
+/** Ways to fill a set that is larger than what is moved at once. */
+const orders: Readonly<Record<string, (positions: number[], random: () => number) => number[]>> = {
+  rising: (positions) => positions,
+  falling: (positions) => [...positions].reverse(),
+  'rising within parts that fall': (positions) => {
+    const parts = Array.from({ length: Math.ceil(positions.length / 7) }, (_, i) => positions.slice(7 * i, 7 * i + 7));
+    return parts.reverse().flat();
+  },
+  random: (positions, random) => shuffled(positions, random),
+};
+
+function shuffled<T>(things: readonly T[], random: () => number): T[] {
+  return things
+    .map((thing) => ({ thing, key: random() }))
+    .sort((a, b) => a.key - b.key)
+    .map(({ thing }) => thing);
+}
+
+t.test('so it does with many intervals, whatever the order', async () => {
+  for (const [name, order] of Object.entries(orders)) {
+    for (const [again, orderAgain] of Object.entries(orders)) {
+      const random = seededRandom(name.length * 100 + again.length);
+      const set = new PositionSet();
+      const model = new Set<number>();
+      const add = (position: number): void => {
+        const last = position + (random() < 0.2 ? 3 : 0);
+        for (let at = position; at <= last; at++) model.add(at);
+        if (last === position) set.add(position);
+        else set.addRange(position, last);
+        assert.equal(set.size, model.size);
+        assert.equal(set.first, Math.min(...model), `${name}, then ${again}`);
+      };
+      const all = Array.from({ length: 1200 }, (_, i) => i);
+      for (const position of order(
+        all.filter((i) => i % 3 === 0),
+        random,
+      ))
+        add(position);
+      checkIntervals(set, model);
+      const cut = set.cut(300, 700);
+      checkIntervals(cut, new Set([...model].filter((position) => position >= 300 && position <= 700)));
+      // What is left fills the gaps, so that the intervals grow together.
+      for (const position of orderAgain(
+        all.filter((i) => i % 3 !== 0),
+        random,
+      )) {
+        add(position);
+        if (random() < 0.02) checkIntervals(set, model);
+      }
+      assert.deepEqual(intervalsOf(set).length, 1);
+      checkIntervals(set.clone(), model);
+    }
+  }
+});
+
+function checkIntervals(set: PositionSet, model: ReadonlySet<number>): void {
+  const positions = intervalsOf(set).flatMap(([first, last]) =>
+    Array.from({ length: last - first + 1 }, (_, i) => first + i),
+  );
+  assert.deepEqual(
+    positions,
+    [...model].sort((a, b) => a - b),
+  );
+  assert.equal(set.intervalCount, intervalsOf(set).length);
+  for (let at = 0; at < 1210; at += 11) assert.equal(set.has(at), model.has(at));
+}
+
+t.test('so it does with more intervals than are moved for one position', async () => {
+  const random = seededRandom(7);
+  const set = new PositionSet();
+  const model = new Set<number>();
+  const order = shuffled(
+    Array.from({ length: 20_000 }, (_, i) => i),
+    random,
+  );
+  for (const position of order) {
+    assert.equal(set.add(position), !model.has(position));
+    assert.equal(set.add(position), false);
+    model.add(position);
+    // What was added far from both ends is found as well, however it is asked for.
+    assert.ok(set.has(position));
+    assert.equal(set.size, model.size);
+    if (random() < 0.01) {
+      const other = Math.floor(random() * 20_000);
+      assert.equal(set.addRange(other, other + 2), [0, 1, 2].filter((j) => !model.has(other + j)).length);
+      for (let j = 0; j < 3; j++) model.add(other + j);
+    }
+    if (random() < 0.002) checkIntervals(set.clone(), model);
+    if (random() < 0.002) checkIntervals(set, model);
+    if (random() < 0.002) {
+      let gap = position;
+      while (model.has(gap)) gap++;
+      assert.equal(set.nextGap(position), gap);
+    }
+  }
+});
+
+t.test('another set is added, be it small or large', async () => {
+  const many = fc.array(fc.nat({ max: 900 }), { maxLength: 400 });
+  fc.assert(
+    fc.property(many, many, (mine, others) => {
+      const set = PositionSet.of(mine.map((position) => [position, position]));
+      set.addAll(PositionSet.of(others.map((position) => [position, position])));
+      checkIntervals(set, new Set([...mine, ...others]));
+      assert.equal(set.size, new Set([...mine, ...others]).size);
+    }),
+  );
+});
+
 t.test('it is made from intervals in any order', async () => {
   fc.assert(
     fc.property(intervals, fc.infiniteStream(fc.nat()), (list, random) => {
@@ -137,4 +247,24 @@ t.test('a queue that is consumed in order, and one out of order, cost little', a
     if (set.intervalCount !== 1) throw new Error('the intervals are not joined');
   }, 20_000);
   t.ok(outOfOrder < 20_000, `${outOfOrder.toFixed(0)} ns out of order`);
+  // Sparse positions that are consumed from the front, and found again by recovery, the newest first.
+  const sparse = PositionSet.of(Array.from({ length: 200_000 }, (_, i) => [1000 * i + 1, 1000 * i + 999] as const));
+  const fromFront = perAdd(() => {
+    const set = sparse.clone();
+    for (let i = 0; i < 200_000; i++) set.add(1000 * i);
+    if (set.intervalCount !== 1) throw new Error('the intervals are not joined');
+  }, 200_000);
+  t.ok(fromFront < 200, `${fromFront.toFixed(1)} ns from the front`);
+  const falling = perAdd((set) => {
+    for (let i = 200_000; i > 0; i--) set.add(1000 * i);
+  }, 200_000);
+  t.ok(falling < 500, `${falling.toFixed(1)} ns falling`);
+  const order = shuffled(
+    Array.from({ length: 50_000 }, (_, i) => i),
+    seededRandom(1),
+  );
+  const anywhere = perAdd((set) => {
+    for (const position of order) set.add(position);
+  }, 50_000);
+  t.ok(anywhere < 60_000, `${anywhere.toFixed(0)} ns in any order`);
 });

@@ -21,6 +21,8 @@ export interface AmqpContext {
   readonly heartbeatSeconds: number;
   readonly handshakeTimeoutMs: number;
   readonly maxMessageSizeBytes: number;
+  /** Time that a delivery has to be acknowledged; 0 for no limit. A queue's own goes first. */
+  readonly consumerTimeoutMs: number;
   readonly users: UserStore;
   /** By name, in the order in which they are offered. */
   readonly saslMechanisms: ReadonlyMap<string, SaslMechanism>;

@@ -25,6 +25,8 @@ export interface Session {
   /** The client wants connection.blocked and connection.unblocked. */
   readonly wantsBlockedNotify: boolean;
   readonly maxMessageSizeBytes: number;
+  /** Time that a delivery has to be acknowledged, where its queue doesn't say; 0 for no limit. */
+  readonly consumerTimeoutMs: number;
   readonly memory: MemoryAccount;
   readonly clock: Clock;
   readonly alarms: Alarms;

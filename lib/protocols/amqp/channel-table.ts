@@ -4,6 +4,7 @@ import type { RetentionSlab } from '../../core/retention-slab.ts';
 import { AmqpError } from './amqp-error.ts';
 import { Channel } from './channel.ts';
 import type { ChannelHost } from './channel-host.ts';
+import { checkChannelLimit } from './limits.ts';
 
 export class ChannelTable {
   readonly #host: ChannelHost;
@@ -43,18 +44,20 @@ export class ChannelTable {
    */
   #open(number: number, method: Method): void {
     if (method.id !== CHANNEL_OPEN) throw new AmqpError('CHANNEL_ERROR', "expected 'channel.open'");
-    const { channelMax } = this.#host.session;
+    const { channelMax, user } = this.#host.session;
     const count = this.#channels.size;
     if (count >= channelMax) {
       const text = `number of channels opened (${count}) has reached the negotiated channel_max (${channelMax})`;
       throw new AmqpError('NOT_ALLOWED', text, 0);
     }
+    checkChannelLimit(user);
     this.#channels.set(number, new Channel(number, this.#host));
+    user.inUse.channels++;
     this.#host.send(number, { id: CHANNEL_OPEN_OK });
   }
 
   remove(channel: Channel): void {
-    this.#channels.delete(channel.number);
+    if (this.#channels.delete(channel.number)) this.#host.session.user.inUse.channels--;
     if (this.#last === channel) this.#last = undefined;
   }
 
@@ -79,6 +82,17 @@ export class ChannelTable {
       channels[(first + i) % channels.length].deliveries.resume();
   }
 
+  /** Called about once a second. */
+  tick(now: number): void {
+    for (const channel of this.#channels.values()) {
+      try {
+        channel.deliveries.tick(now);
+      } catch (error) {
+        this.#host.failed(channel, error);
+      }
+    }
+  }
+
   /** Says what is due on every channel: confirms, and the consumers that went with their queues. */
   flush(): void {
     for (const { publisher, deliveries } of this.#channels.values()) {
@@ -90,6 +104,7 @@ export class ChannelTable {
   /** Ends all channels. No consumer of the connection gets what another one gives back. */
   endAll(): void {
     const channels = [...this.#channels.values()];
+    if (channels.length > 0) this.#host.session.user.inUse.channels -= channels.length;
     this.#channels.clear();
     this.#last = undefined;
     for (const channel of channels) channel.endConsumers();

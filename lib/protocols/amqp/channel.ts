@@ -175,10 +175,10 @@ export class Channel {
 
   endDeliveries(): void {
     if (this.transaction !== null) {
-      this.deliveries.unacked.restore(this.transaction.claimed());
+      this.deliveries.restore(this.transaction.claimed());
       this.transaction.clear();
     }
-    this.deliveries.requeueAll();
+    this.deliveries.abandonAll();
   }
 
   #goOn(wait: Wait): void {

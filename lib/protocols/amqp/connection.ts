@@ -180,6 +180,7 @@ export class Connection implements FrameSink, ChannelHost {
       this.end(this.#reason ?? 'handshake-timeout');
       return;
     }
+    this.#channels.tick(now);
     const beat = this.#liveness.tick(now);
     if (beat === 'dead') this.end('heartbeat-timeout');
     if (beat !== 'send') return;
@@ -362,6 +363,7 @@ export class Connection implements FrameSink, ChannelHost {
       this.logger.error({ err: error }, DEFECT);
     }
     this.#stream.destroy();
+    this.#handshake.end();
     this.#host.connectionEnded(this, this.#reason);
     this.logger[isQuiet(this.#reason) ? 'info' : 'warn']({ reason: this.#reason }, 'connection ended');
   }

@@ -1,7 +1,7 @@
 // The consuming side of a channel: its consumers, what it delivered and was not settled yet, and its prefetch limits.
 import { BASIC_CANCEL } from '../../../codec/generated/methods.ts';
 import { BLOCKED_BY_OUTPUT, BLOCKED_BY_SESSION_PREFETCH, Consumer, type ConsumerOptions } from '../../core/consumer.ts';
-import { BrokerError } from '../../core/errors.ts';
+import { BrokerError, describeResource } from '../../core/errors.ts';
 import type { Message } from '../../core/message.ts';
 import { generateConsumerTag } from '../../core/names.ts';
 import type { DeliverySink } from '../../core/ports.ts';
@@ -10,24 +10,24 @@ import type { RetentionSlab } from '../../core/retention-slab.ts';
 import { AmqpError } from './amqp-error.ts';
 import type { Channel } from './channel.ts';
 import type { ChannelHost } from './channel-host.ts';
+import { withDeliveryCount } from './delivery-count.ts';
+import { DeliveryTimeouts } from './delivery-timeouts.ts';
 import { writeDelivery } from './delivery-writer.ts';
 import { Subscription } from './subscription.ts';
 import { UnackedDeliveries, type UnackedDelivery } from './unacked-deliveries.ts';
 
-/** What basic.ack, nack, reject and recover do with a delivery. */
-export type Settlement = 'acknowledge' | 'reject' | 'requeue';
+/** What basic.ack, nack, reject and recover, and the end of the channel, do with a delivery. */
+export type Settlement = 'acknowledge' | 'reject' | 'requeue' | 'abandon';
 
 /** What basic.consume asks for, its queue aside. */
-export type ConsumeRequest = Pick<ConsumerOptions, 'noAck' | 'exclusive' | 'priority' | 'arguments'> & {
-  /** Empty to have one made up. */
-  readonly tag: string;
-};
+export type ConsumeRequest = Pick<ConsumerOptions, 'tag' | 'noAck' | 'exclusive' | 'priority' | 'arguments'>;
 
 export class Deliveries {
   readonly unacked = new UnackedDeliveries();
   readonly #channel: Channel;
   readonly #host: ChannelHost;
   readonly #subscriptions = new Map<string, Subscription>();
+  readonly #timeouts: DeliveryTimeouts;
   #nextTag = 1;
   /** basic.qos for the consumers to come. */
   prefetch = 0;
@@ -45,6 +45,7 @@ export class Deliveries {
   constructor(channel: Channel, host: ChannelHost) {
     this.#channel = channel;
     this.#host = host;
+    this.#timeouts = new DeliveryTimeouts(this.unacked, host.session.consumerTimeoutMs);
   }
 
   /** Where replies to this channel are published; undefined when it consumes none. */
@@ -52,30 +53,42 @@ export class Deliveries {
     return this.#reply?.queue.name;
   }
 
+  /** The tag of a consumer to come: the wanted one, or one made up when that is empty. @throws {BrokerError} NOT_ALLOWED when it is in use */
+  claimTag(wanted: string): string {
+    const tag = wanted === '' ? generateConsumerTag() : wanted;
+    if (this.#subscriptions.has(tag) || this.#reply?.tag === tag) {
+      throw new BrokerError('NOT_ALLOWED', `attempt to reuse consumer tag '${tag}'`);
+    }
+    return tag;
+  }
+
   /**
-   * Makes the consumer. `announce` gets its tag before the first delivery, so that consume-ok goes first.
-   * @throws {AmqpError} NOT_ALLOWED when the tag is in use
+   * Makes the consumer. `announce` is called before the first delivery, so that consume-ok goes first.
+   * @throws {AmqpError} NOT_IMPLEMENTED when the channel has a limit as a whole that the queue doesn't know
    * @throws {BrokerError} ACCESS_REFUSED when exclusive use forbids it
    */
-  consume(queue: Queue, request: ConsumeRequest, announce: (tag: string) => void): void {
-    const tag = this.#claimTag(request.tag);
-    const subscription = new Subscription(tag, queue, this);
-    const consumer = this.#createConsumer(subscription, tag, request);
+  consume(queue: Queue, request: ConsumeRequest, announce: () => void): void {
+    if (this.#sessionLimit > 0 && queue.refusesGlobalPrefetch) {
+      const resource = describeResource('queue', queue.name, this.#host.session.virtualHost.name);
+      throw new AmqpError('NOT_IMPLEMENTED', `${resource} does not support global qos`);
+    }
+    const subscription = new Subscription(request.tag, queue, this);
+    const consumer = this.#createConsumer(subscription, request);
     subscription.consumer = consumer;
     queue.checkConsumer(consumer);
-    this.#subscriptions.set(tag, subscription);
-    announce(tag);
+    this.#subscriptions.set(request.tag, subscription);
+    announce();
     queue.addConsumer(consumer);
   }
 
   /** Makes the consumer of direct replies. @throws {AmqpError} as RabbitMQ for a second one, or one that would acknowledge */
-  consumeReplies(request: ConsumeRequest, announce: (tag: string) => void): void {
-    const tag = this.#claimTag(request.tag);
+  consumeReplies(request: ConsumeRequest, announce: () => void): void {
     if (this.#reply !== null) throw new AmqpError('PRECONDITION_FAILED', 'reply consumer already set');
     if (!request.noAck) throw new AmqpError('PRECONDITION_FAILED', 'reply consumer cannot acknowledge');
+    const { tag } = request;
     const sink = new ReplySink(tag, this.#channel, this.#host, () => this.#nextTag);
-    const consumer = this.#createConsumer(sink, tag, { ...request, exclusive: false, priority: 0 });
-    announce(tag);
+    const consumer = this.#createConsumer(sink, { ...request, exclusive: false, priority: 0 });
+    announce();
     this.#reply = { tag, queue: this.#host.session.virtualHost.openReplyQueue(consumer), consumer };
   }
 
@@ -88,13 +101,13 @@ export class Deliveries {
     }
     const subscription = this.#subscriptions.get(tag);
     if (subscription === undefined) return;
-    this.#subscriptions.delete(tag);
+    this.#forget(subscription);
     if (subscription.consumer !== null) subscription.queue.removeConsumer(subscription.consumer);
   }
 
   /** The queue is gone, and its consumer with it. The client hears of it after the answer to what it just asked. */
   cancelledByServer(subscription: Subscription): void {
-    this.#subscriptions.delete(subscription.tag);
+    this.#forget(subscription);
     if (!this.#host.session.wantsCancelNotify) return;
     this.#cancelled.push(subscription.tag);
     this.#host.atEndOfTurn(this.#channel);
@@ -117,6 +130,7 @@ export class Deliveries {
     message: Message,
     position: number,
     redelivered: boolean,
+    deliveryCount: number,
   ): void {
     const host = this.#host;
     const tag = this.#nextTag++;
@@ -132,7 +146,7 @@ export class Deliveries {
       subscription.tagBytes,
       tag,
       redelivered,
-      message,
+      deliveryCount > 0 ? withDeliveryCount(message, deliveryCount) : message,
     );
     host.wrote();
   }
@@ -141,8 +155,32 @@ export class Deliveries {
   take(queue: Queue, delivery: Delivery, noAck: boolean): number {
     const tag = this.#nextTag++;
     const { message, position } = delivery;
-    if (!noAck) this.unacked.add({ tag, message, source: { queue, consumer: null }, position });
+    if (noAck) return tag;
+    this.unacked.add({ tag, message, source: { queue, consumer: null }, position });
+    this.#timeouts.watch(queue);
     return tag;
+  }
+
+  /**
+   * Called about once a second.
+   * @throws {AmqpError} PRECONDITION_FAILED when a delivery waited too long for its acknowledgement
+   */
+  tick(now: number): void {
+    // What a transaction acknowledged is in time, but a rollback may bring it back.
+    const mayReturn = (this.#channel.transaction?.settlements.length ?? 0) > 0;
+    if (this.unacked.size === 0 && !mayReturn) {
+      this.#timeouts.clear();
+      return;
+    }
+    for (const { queue } of this.#subscriptions.values()) this.#timeouts.watch(queue);
+    const exceededMs = this.#timeouts.tick(now, this.#nextTag, mayReturn);
+    if (exceededMs !== undefined) throw timedOut(this.#channel.number, exceededMs);
+  }
+
+  /** What a transaction acknowledged is unacknowledged again, under the same tags. */
+  restore(deliveries: readonly UnackedDelivery[]): void {
+    this.unacked.restore(deliveries);
+    this.#timeouts.restored();
   }
 
   /** basic.qos with global set: limits the channel as a whole, at once. */
@@ -219,6 +257,11 @@ export class Deliveries {
     for (const tag of [...this.#subscriptions.keys()]) this.cancel(tag);
   }
 
+  /** The channel ends: gives back what was not settled. */
+  abandonAll(): void {
+    this.settle(this.unacked.takeAll(), 'abandon');
+  }
+
   requeueAll(): void {
     this.settle(this.unacked.takeAll(), 'requeue');
   }
@@ -227,16 +270,14 @@ export class Deliveries {
     if (this.unacked.size > 0) this.unacked.isolate(slab);
   }
 
-  #claimTag(wanted: string): string {
-    const tag = wanted === '' ? generateConsumerTag() : wanted;
-    if (this.#subscriptions.has(tag) || this.#reply?.tag === tag) {
-      throw new BrokerError('NOT_ALLOWED', `attempt to reuse consumer tag '${tag}'`);
-    }
-    return tag;
+  /** What the consumer holds may still exceed the timeout of its queue. */
+  #forget({ tag, queue }: Subscription): void {
+    this.#subscriptions.delete(tag);
+    this.#timeouts.watch(queue);
   }
 
-  #createConsumer(sink: DeliverySink, tag: string, request: ConsumeRequest): Consumer {
-    const consumer = new Consumer({ ...request, tag, sink, prefetch: this.prefetch });
+  #createConsumer(sink: DeliverySink, request: ConsumeRequest): Consumer {
+    const consumer = new Consumer({ ...request, sink, prefetch: this.prefetch });
     if (this.#host.congested) consumer.block(BLOCKED_BY_OUTPUT);
     if (this.#sessionBlocked) consumer.block(BLOCKED_BY_SESSION_PREFETCH);
     return consumer;
@@ -263,6 +304,13 @@ export class Deliveries {
     const first = this.#firstToResume++ % Math.max(1, subscriptions.length);
     for (let i = 0; i < subscriptions.length; i++) subscriptions[(first + i) % subscriptions.length].queue.deliver();
   }
+}
+
+/** In RabbitMQ's words. */
+function timedOut(channel: number, timeoutMs: number): AmqpError {
+  const what = `delivery acknowledgement on channel ${channel} timed out. Timeout value used: ${timeoutMs} ms`;
+  const advice = 'This timeout value can be configured, see consumers doc guide to learn more';
+  return new AmqpError('PRECONDITION_FAILED', `${what}. ${advice}`, 0);
 }
 
 /** Delivers direct replies: they count for nothing, not even a delivery tag. */

@@ -21,6 +21,7 @@ import type { AmqpContext } from './amqp-context.ts';
 import { AmqpError } from './amqp-error.ts';
 import type { Session } from './channel-host.ts';
 import type { CloseReason } from './close-reason.ts';
+import { connectionRefusal, countConnection, uncountConnection } from './limits.ts';
 
 /** The handshake can't go on. */
 export class HandshakeError extends Error {
@@ -147,13 +148,18 @@ export class Handshake {
   #open(method: ConnectionOpen): Method {
     const name = method.virtualHost;
     const virtualHost = this.#context.virtualHosts.get(name);
-    if (virtualHost === undefined) throw this.#vhostRefused(`vhost ${name} not found`);
-    if (this.#user === undefined) throw new Error('connection.open before login');
-    if (!checkVhostAccess(this.#user, name)) {
-      throw this.#vhostRefused(`access to vhost '${name}' refused for user '${this.#user.name}'`);
+    if (virtualHost === undefined) throw refused('virtual-host-refused', `vhost ${name} not found`);
+    const user = this.#user;
+    if (user === undefined) throw new Error('connection.open before login');
+    // As RabbitMQ does, before it is looked at whether the user may come in at all.
+    const refusal = connectionRefusal(user, virtualHost);
+    if (refusal !== undefined) throw refused('too-many-connections', refusal);
+    if (!checkVhostAccess(user, name)) {
+      throw refused('virtual-host-refused', `access to vhost '${name}' refused for user '${user.name}'`);
     }
+    countConnection(user, virtualHost);
     this.#session = {
-      user: this.#user,
+      user,
       virtualHost,
       frameMax: this.#frameMax,
       channelMax: this.#channelMax,
@@ -161,6 +167,7 @@ export class Handshake {
       wantsCancelNotify: this.#hasCapability('consumer_cancel_notify'),
       wantsBlockedNotify: this.#hasCapability('connection.blocked'),
       maxMessageSizeBytes: this.#context.maxMessageSizeBytes,
+      consumerTimeoutMs: this.#context.consumerTimeoutMs,
       memory: this.#context.memory,
       clock: this.#context.clock,
       alarms: this.#context.alarms,
@@ -170,15 +177,20 @@ export class Handshake {
     return { id: CONNECTION_OPEN_OK };
   }
 
+  /** The connection is over; called once. */
+  end(): void {
+    if (this.#session !== undefined) uncountConnection(this.#session.user, this.#session.virtualHost);
+  }
+
   /** A capability that the client announced. */
   #hasCapability(name: string): boolean {
     const capabilities = this.#clientProperties.get('capabilities');
     return capabilities?.type === 'F' && capabilities.value.get(name)?.value === true;
   }
+}
 
-  #vhostRefused(message: string): HandshakeError {
-    return new HandshakeError('virtual-host-refused', message, new AmqpError('NOT_ALLOWED', message, CONNECTION_OPEN));
-  }
+function refused(reason: CloseReason, message: string): HandshakeError {
+  return new HandshakeError(reason, message, new AmqpError('NOT_ALLOWED', message, CONNECTION_OPEN));
 }
 
 /** The client may ask for less than the server offered, not for more, nor for "no limit". */

@@ -19,7 +19,7 @@ import { fieldTypeName } from '../../core/field-values.ts';
 import { Message } from '../../core/message.ts';
 import { REPLY_TO } from '../../core/names.ts';
 import { type ConfirmSink, PublisherConfirms } from '../../core/publisher-confirms.ts';
-import type { Confirmation, Queue } from '../../core/queue.ts';
+import type { Confirmation, MessageTarget } from '../../core/queue.ts';
 import type { Route } from '../../core/route.ts';
 import { requireAccess } from './access.ts';
 import { AmqpError } from './amqp-error.ts';
@@ -138,13 +138,21 @@ export class Publisher implements ConfirmSink {
     for (let i = 0; i < queues.length; i++) queues[i].publish(message, confirmation);
   }
 
-  /** Publishes what a transaction held back. */
-  release(held: HeldPublish): void {
-    const { queues: all } = this.#host.session.virtualHost;
-    const queues = held.queueNames.map((name) => all.get(name)).filter((queue) => queue !== undefined);
+  /** Publishes what a transaction held back. False when a queue refused it. */
+  release(held: HeldPublish): boolean {
+    const { virtualHost } = this.#host.session;
+    const queues = held.queueNames.map((name) => virtualHost.targetNamed(name)).filter((queue) => queue !== undefined);
     if (queues.length === 0 && held.mandatory) this.#return(held.message);
     if (held.expirationMs !== NEVER) this.#setExpiration(held.message, held.expirationMs);
-    for (const queue of queues) queue.publish(held.message, null);
+    let accepted = true;
+    // A refusal is told at once, and the transaction waits for what is durable by itself.
+    const confirmation: Confirmation = {
+      settled: (isAccepted) => {
+        accepted &&= isAccepted;
+      },
+    };
+    for (const queue of queues) queue.publish(held.message, confirmation);
+    return accepted;
   }
 
   /** Sends the confirms that are due. */
@@ -291,7 +299,7 @@ function keysUnder(buffer: Buffer, table: number, end: number, name: 'CC' | 'BCC
 }
 
 /** The default exchange decides by name alone: a queue of that name may be made before the commit. */
-function queueNames(route: Route, keys: readonly string[], queues: readonly Queue[]): readonly string[] {
+function queueNames(route: Route, keys: readonly string[], queues: readonly MessageTarget[]): readonly string[] {
   if (route.exchange === '') return [...new Set([route.routingKey, ...keys])];
   return queues.map((queue) => queue.name);
 }

@@ -24,8 +24,8 @@ export class Subscription implements DeliverySink, DeliverySource {
     this.#deliveries = deliveries;
   }
 
-  deliver(consumer: Consumer, message: Message, position: number, redelivered: boolean): void {
-    this.#deliveries.deliver(this, consumer, message, position, redelivered);
+  deliver(consumer: Consumer, message: Message, position: number, redelivered: boolean, deliveryCount: number): void {
+    this.#deliveries.deliver(this, consumer, message, position, redelivered, deliveryCount);
   }
 
   consumerCancelled(): void {

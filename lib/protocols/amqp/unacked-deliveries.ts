@@ -42,6 +42,12 @@ export class UnackedDeliveries {
     return this.#ringCount + this.#stragglers.size;
   }
 
+  /** The lowest tag that is here; the one behind the highest that was, when nothing is. */
+  get oldestTag(): number {
+    for (const tag of this.#stragglers.keys()) return tag;
+    return this.#first;
+  }
+
   /** Adds a delivery; tags only rise. */
   add(delivery: UnackedDelivery): void {
     const { tag } = delivery;
@@ -55,6 +61,29 @@ export class UnackedDeliveries {
 
   has(tag: number): boolean {
     return this.#inRing(tag) !== undefined || this.#stragglers.has(tag);
+  }
+
+  /** Whether a delivery of this queue is here whose tag is in [start, end). */
+  holds(queue: Queue, start: number, end: number): boolean {
+    if (end <= this.oldestTag) return false;
+    for (const [tag, { source }] of this.#stragglers) {
+      if (tag >= end) return false;
+      if (tag >= start && source.queue === queue) return true;
+    }
+    const mask = this.#ring.length - 1;
+    const last = this.#ringCount === 0 ? 0 : Math.min(end, this.#end);
+    for (let at = Math.max(start, this.#first); at < last; at++) {
+      if (this.#ring[at & mask]?.source.queue === queue) return true;
+    }
+    return false;
+  }
+
+  /** The queues of all deliveries that are here. */
+  queues(): Set<Queue> {
+    const queues = new Set<Queue>();
+    for (const { source } of this.#stragglers.values()) queues.add(source.queue);
+    for (const delivery of this.#ring) if (delivery !== undefined) queues.add(delivery.source.queue);
+    return queues;
   }
 
   /** Takes one delivery out; undefined when the tag is not here. */

@@ -37,6 +37,7 @@ const context: AmqpContext = {
   heartbeatSeconds: 60,
   handshakeTimeoutMs: 10_000,
   maxMessageSizeBytes: 1000,
+  consumerTimeoutMs: 0,
   users: new UserStore([
     { name: 'guest', password: 'guest', tags: [], permissions: { '/': ALL } },
     { name: 'ann', password: 'secret', tags: [], permissions: { '/': ALL } },

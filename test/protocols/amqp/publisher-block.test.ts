@@ -68,6 +68,7 @@ function setUp() {
       heartbeatSeconds: 60,
       handshakeTimeoutMs: 10_000,
       maxMessageSizeBytes: 2 ** 20,
+      consumerTimeoutMs: 0,
       users: new UserStore([{ name: 'guest', password: 'guest', tags: [], permissions: { '/': ALL } }]),
       saslMechanisms: createSaslMechanisms({ decodeTable: () => new Map() }),
       loopbackUsers: [],

@@ -72,9 +72,25 @@ class SlowQueueStore implements QueueStore {
     if (message.persistent && this.#queue.settings.durable) this.#store.sequence++;
   }
 
+  moved(message: Message): void {
+    this.remove(message);
+  }
+
   delivered(): void {}
 
   returned(): void {}
+
+  isPagedOut(position: number): boolean {
+    return this.#paged.positions.includes(position);
+  }
+
+  drop(): void {
+    throw new Error('no message of these tests leaves the disk unread');
+  }
+
+  fetch(): void {
+    throw new Error('no message of these tests is dead-lettered');
+  }
 
   load(): void {
     this.wanted = true;
@@ -155,6 +171,14 @@ class SlowStore implements MessageStore {
     this.sequence++;
   }
 
+  parameterSet(): void {
+    this.sequence++;
+  }
+
+  parameterCleared(): void {
+    this.sequence++;
+  }
+
   /** All that waits is durable now. @param count how many of them hear of it, the first ones first */
   sync(count = Infinity): void {
     for (const done of this.#waiting.splice(0, count)) done();
@@ -227,7 +251,7 @@ export class SlowBroker {
     const slab = new RetentionSlab();
     const exchangeTypes = new ExchangeTypeRegistry(builtInExchangeTypes);
     const defect = (err: unknown): void => logger.error({ err }, '');
-    const context = { exchangeTypes, memory, turn, slab, defect, durability: store };
+    const context = { exchangeTypes, memory, turn, slab, clock, defect, durability: store };
     this.virtualHost = new VirtualHost('/', { ...context, store });
     // The exchanges that are there from the beginning.
     store.sequence = 0;
@@ -239,6 +263,7 @@ export class SlowBroker {
         heartbeatSeconds: 0,
         handshakeTimeoutMs: 10_000,
         maxMessageSizeBytes: 2 ** 24,
+        consumerTimeoutMs: 0,
         users: new UserStore([{ name: 'guest', password: 'guest', tags: [], permissions: { '/': ALL } }]),
         saslMechanisms: createSaslMechanisms({ decodeTable: () => new Map() }),
         loopbackUsers: [],

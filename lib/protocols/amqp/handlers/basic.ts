@@ -1,5 +1,4 @@
 // The basic class, publishing aside: consumers, basic.get, and what becomes of deliveries.
-import type { FieldTable } from '../../../../codec/field-table.ts';
 import {
   BASIC_CANCEL_OK,
   BASIC_CONSUME_OK,
@@ -17,32 +16,40 @@ import {
   type BasicRecoverAsync,
   type BasicReject,
 } from '../../../../codec/generated/methods.ts';
+import { queueTypeOf } from '../../../core/declaration-checks.ts';
 import { describeResource } from '../../../core/errors.ts';
-import { integerProblem } from '../../../core/field-values.ts';
 import { REPLY_TO } from '../../../core/names.ts';
 import type { Delivery, Queue } from '../../../core/queue.ts';
 import { requireAccess } from '../access.ts';
 import { AmqpError } from '../amqp-error.ts';
 import type { Channel } from '../channel.ts';
 import type { Settlement } from '../deliveries.ts';
+import { withDeliveryCount } from '../delivery-count.ts';
 import { writeContent } from '../delivery-writer.ts';
+import { checkConsumerArguments, priorityOf } from './consumer-arguments.ts';
 import { queueNameOf } from './names.ts';
 
 export function consume(channel: Channel, method: BasicConsume): void {
   const { host, deliveries } = channel;
+  const { noAck, exclusive, arguments: args } = method;
+  const tag = deliveries.claimTag(method.consumerTag);
   const name = queueNameOf(channel, method.queue);
-  const { consumerTag: tag, noAck, exclusive, arguments: args } = method;
-  const announce = (consumerTag: string): void => {
-    if (!method.noWait) channel.send({ id: BASIC_CONSUME_OK, consumerTag });
+  const announce = (): void => {
+    if (!method.noWait) channel.send({ id: BASIC_CONSUME_OK, consumerTag: tag });
   };
   if (name === REPLY_TO) {
     deliveries.consumeReplies({ tag, noAck, exclusive, priority: 0, arguments: args }, announce);
     return;
   }
   requireAccess(host.session, 'queue', name, 'read');
-  const queue = host.session.virtualHost.getQueue(name, host);
-  const priority = priorityOf(args, describeResource('queue', name, host.session.virtualHost.name));
-  deliveries.consume(queue, { tag, noAck, exclusive, priority, arguments: args }, announce);
+  const { virtualHost } = host.session;
+  const queue = virtualHost.getQueue(name, host);
+  checkConsumerArguments(
+    describeResource('queue', name, virtualHost.name),
+    queueTypeOf(queue.settings.arguments),
+    args,
+  );
+  deliveries.consume(queue, { tag, noAck, exclusive, priority: priorityOf(args), arguments: args }, announce);
 }
 
 export function cancel(channel: Channel, method: BasicCancel): void {
@@ -56,6 +63,7 @@ export function get(channel: Channel, method: BasicGet): void {
   const name = queueNameOf(channel, method.queue);
   requireAccess(host.session, 'queue', name, 'read');
   const queue = host.session.virtualHost.getQueue(name, host);
+  queue.checkGet();
   const { noAck } = method;
   channel.answerWhen<Delivery | null>(
     (done) => queue.get(noAck, done),
@@ -105,7 +113,7 @@ export function qos(channel: Channel, method: BasicQos): void {
 
 function getOk(channel: Channel, queue: Queue, delivery: Delivery, noAck: boolean): void {
   const { host } = channel;
-  const { message, redelivered } = delivery;
+  const { message, redelivered, deliveryCount } = delivery;
   channel.send({
     id: BASIC_GET_OK,
     deliveryTag: channel.deliveries.take(queue, delivery, noAck),
@@ -114,11 +122,12 @@ function getOk(channel: Channel, queue: Queue, delivery: Delivery, noAck: boolea
     routingKey: message.routingKey,
     messageCount: queue.messageCount,
   });
-  writeContent(host.output, channel.number, host.session.frameMax, message);
+  const told = queue.tellsDeliveryCount ? withDeliveryCount(message, deliveryCount) : message;
+  writeContent(host.output, channel.number, host.session.frameMax, told);
 }
 
 function giveBack(queue: Queue, { message, position }: Delivery): void {
-  queue.requeue(message, position);
+  queue.abandon(message, position);
   queue.deliver();
 }
 
@@ -131,13 +140,4 @@ function settle(channel: Channel, tag: number, multiple: boolean, settlement: Se
 
 function requireRequeue(requeue: boolean): void {
   if (!requeue) throw new AmqpError('NOT_IMPLEMENTED', 'requeue=false');
-}
-
-/** The `x-priority` argument. See https://www.rabbitmq.com/docs/consumer-priority */
-function priorityOf(args: FieldTable, resource: string): number {
-  const priority = args.get('x-priority');
-  if (priority === undefined) return 0;
-  const problem = integerProblem(priority);
-  if (problem === undefined) return Number(priority.value);
-  throw new AmqpError('PRECONDITION_FAILED', `invalid arg 'x-priority' for ${resource}: ${problem}`);
 }

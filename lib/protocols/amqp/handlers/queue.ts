@@ -14,6 +14,7 @@ import {
 import type { BindingRequest } from '../../../core/binding.ts';
 import { notFound } from '../../../core/errors.ts';
 import { generateQueueName, isReplyQueueName, REPLY_TO } from '../../../core/names.ts';
+import { checkServerNamed } from '../../../core/queue-arguments.ts';
 import { requireAccess } from '../access.ts';
 import type { Channel } from '../channel.ts';
 import { cleanName, queueNameOf, refuseDefaultExchange, refuseReservedName } from './names.ts';
@@ -67,7 +68,8 @@ function create(channel: Channel, wanted: string, method: QueueDeclare): string 
   const { host } = channel;
   const { session } = host;
   const { virtualHost } = session;
-  if (wanted !== '') refuseReservedName('queue', wanted);
+  if (wanted === '') checkServerNamed(method.arguments);
+  else refuseReservedName('queue', wanted);
   const name = wanted === '' ? generateQueueName() : wanted;
   requireAccess(session, 'queue', name, 'configure');
   const deadLetterExchange = virtualHost.queues.has(name) ? undefined : method.arguments.get('x-dead-letter-exchange');
@@ -86,6 +88,7 @@ function declareOk(channel: Channel, name: string, noWait: boolean, since: numbe
   const queue = host.session.virtualHost.getQueue(name, host);
   channel.lastQueueName = name;
   if (noWait) return;
+  queue.used();
   const { messageCount, consumerCount } = queue;
   channel.sendWhenDurable({ id: QUEUE_DECLARE_OK, queue: name, messageCount, consumerCount }, since);
 }

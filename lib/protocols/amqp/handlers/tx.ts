@@ -16,16 +16,19 @@ export function commit(channel: Channel): void {
   const transaction = transactionOf(channel);
   const { sequence } = channel.host.session.virtualHost.durability;
   // All in one turn, since what a turn does is made durable as a whole or not at all.
-  for (const held of transaction.publishes) channel.publisher.release(held);
+  let accepted = true;
+  for (const held of transaction.publishes) if (!channel.publisher.release(held)) accepted = false;
   for (const { deliveries, settlement } of transaction.settlements) channel.deliveries.settle(deliveries, settlement);
   transaction.clear();
+  // All but what was refused is done, as in RabbitMQ.
+  if (!accepted) throw new AmqpError('PRECONDITION_FAILED', 'partial tx completion');
   channel.sendWhenDurable({ id: TX_COMMIT_OK }, sequence);
 }
 
 /** Drops the publishes; what was acknowledged is unacknowledged again, under the same tags. */
 export function rollback(channel: Channel): void {
   const transaction = transactionOf(channel);
-  channel.deliveries.unacked.restore(transaction.claimed());
+  channel.deliveries.restore(transaction.claimed());
   transaction.clear();
   channel.send({ id: TX_ROLLBACK_OK });
 }

@@ -1,0 +1,136 @@
+// How messages leave a queue: for good, as dead letters, or held until their dead letters are safe.
+import type { DeadLetterReason } from './dead-letter.ts';
+import type { DeadLetterer } from './dead-letterer.ts';
+import type { MemoryAccount } from './memory-account.ts';
+import type { Message } from './message.ts';
+import type { QueueStore } from './message-store.ts';
+import type { Clock, Timer } from './ports.ts';
+import type { Queue } from './queue.ts';
+
+/** A dead letter that was routed nowhere, or refused, is tried again so often (at-least-once only). */
+const RETRY_MS = 5000;
+
+export interface DeparturesContext {
+  readonly memory: MemoryAccount;
+  readonly clock: Clock;
+  readonly deadLetters: DeadLetterer;
+}
+
+interface Held {
+  readonly message: Message;
+  readonly reason: DeadLetterReason;
+  /** Nobody has it yet, and nobody is about to. */
+  isStuck: boolean;
+}
+
+export class Departures {
+  readonly #queue: Queue;
+  readonly #context: DeparturesContext;
+  readonly #store: QueueStore | null;
+  /** How often messages that came back were delivered. */
+  readonly deliveryCounts = new Map<number, number>();
+  /** Messages that stay until their dead letters are safe, by position. */
+  readonly #held = new Map<number, Held>();
+  #retry: Timer | null = null;
+
+  constructor(queue: Queue, context: DeparturesContext, store: QueueStore | null) {
+    this.#queue = queue;
+    this.#context = context;
+    this.#store = store;
+  }
+
+  /** Messages that are neither ready nor with a consumer: they wait for their dead letters to be safe. */
+  get heldCount(): number {
+    return this.#held.size;
+  }
+
+  /** The message leaves the queue for good. */
+  forget(message: Message, position: number): void {
+    this.#store?.remove(message, position);
+    if (this.deliveryCounts.size > 0) this.deliveryCounts.delete(position);
+    this.#context.memory.release(message);
+  }
+
+  /** The message leaves the queue unconsumed, for its dead letter exchange if there is one. */
+  discard(message: Message, position: number, reason: DeadLetterReason): void {
+    const { deadLetterExchange, deadLetterStrategy } = this.#queue.features;
+    if (deadLetterExchange === null) {
+      this.forget(message, position);
+    } else if (deadLetterStrategy === 'at-least-once') {
+      this.#handOver(position, { message, reason, isStuck: false });
+    } else {
+      const count = this.deliveryCounts.get(position) ?? 0;
+      this.#context.deadLetters.deadLetter(this.#queue, message, reason, count, null);
+      // In the same go as the above, and so in the same record of the log: the message is here or there, never in both or neither.
+      this.#store?.moved(message, position);
+      this.deliveryCounts.delete(position);
+      this.#context.memory.release(message);
+    }
+  }
+
+  /**
+   * A message that is on disk alone leaves the queue unconsumed.
+   * @param copy may be null when there is no dead letter exchange
+   * @param addTaken gives it another place, where it is held until its dead letter is safe
+   */
+  discardPaged(
+    copy: Message | null,
+    position: number,
+    reason: DeadLetterReason,
+    addTaken: (message: Message) => number,
+  ): void {
+    const { deadLetterExchange, deadLetterStrategy } = this.#queue.features;
+    const count = this.deliveryCounts.get(position) ?? 0;
+    if (copy === null || deadLetterExchange === null) {
+      // Nobody wants it.
+    } else if (deadLetterStrategy === 'at-least-once') {
+      const place = addTaken(copy);
+      if (count > 0) this.deliveryCounts.set(place, count);
+      this.#handOver(place, { message: copy, reason, isStuck: false });
+    } else {
+      this.#context.deadLetters.deadLetter(this.#queue, copy, reason, count, null);
+    }
+    this.#store?.drop(position);
+    this.deliveryCounts.delete(position);
+  }
+
+  /** A message that the queue never took goes to the dead letter exchange, if there is one. */
+  turnAway(message: Message, reason: DeadLetterReason): void {
+    if (this.#queue.features.deadLetterExchange === null) return;
+    this.#context.deadLetters.deadLetter(this.#queue, message, reason, 0, null);
+  }
+
+  /** The queue is deleted. */
+  close(): void {
+    this.#retry?.cancel();
+    for (const [position, { message }] of this.#held) this.forget(message, position);
+    this.#held.clear();
+  }
+
+  #handOver(position: number, held: Held): void {
+    const { message, reason } = held;
+    this.#held.set(position, held);
+    held.isStuck = false;
+    const count = this.deliveryCounts.get(position) ?? 0;
+    this.#context.deadLetters.deadLetter(this.#queue, message, reason, count, (accepted) => {
+      if (this.#held.get(position) !== held) return;
+      if (accepted) {
+        this.#held.delete(position);
+        this.forget(message, position);
+      } else {
+        held.isStuck = true;
+        this.#retry ??= this.#context.clock.after(RETRY_MS, () => this.#retryStuck());
+      }
+    });
+  }
+
+  #retryStuck(): void {
+    this.#retry = null;
+    for (const [position, { message, reason, isStuck }] of [...this.#held]) {
+      if (!isStuck) continue;
+      this.#held.delete(position);
+      // The queue may have other features by now.
+      this.discard(message, position, reason);
+    }
+  }
+}

@@ -1,0 +1,158 @@
+// The ready messages of a queue with priorities: those of each priority stand in order, in a level of positions of their own, and
+// the highest priority comes first. See https://www.rabbitmq.com/docs/priority
+import type { FieldTable } from '../../codec/field-table.ts';
+import { peekPriority } from '../../codec/properties.ts';
+import type { Message } from './message.ts';
+import type { PlacedMessages, QueueStore, RecoveredQueue } from './message-store.ts';
+import { LEVEL_SPAN, levelOf, type QueueLevel } from './positions.ts';
+import { inOrder, type Ready, ReadyMessages } from './ready-messages.ts';
+import type { RetentionSlab } from './retention-slab.ts';
+import { ReturnedInTurn } from './returned-messages.ts';
+
+export class PriorityMessages implements Ready {
+  readonly #maxPriority: number;
+  /** By level; those that were never used are not there. */
+  readonly #byLevel: (ReadyMessages | undefined)[] = [];
+  /** Those that are there, in order. */
+  #levels: ReadyMessages[] = [];
+  #store: QueueStore | null = null;
+  position = 0;
+  redelivered = false;
+
+  /** @param maxPriority 1 to 255; a message of a higher one counts as one of this */
+  constructor(maxPriority: number) {
+    this.#maxPriority = maxPriority;
+    // A queue has one level at least; this is where most messages will stand.
+    this.#level(maxPriority);
+  }
+
+  get store(): QueueStore | null {
+    return this.#store;
+  }
+
+  set store(store: QueueStore | null) {
+    this.#store = store;
+    for (const level of this.#levels) level.store = store;
+  }
+
+  get levels(): readonly QueueLevel[] {
+    return this.#levels;
+  }
+
+  get length(): number {
+    let length = 0;
+    for (const level of this.#levels) length += level.length;
+    return length;
+  }
+
+  get bytes(): number {
+    let bytes = 0;
+    for (const level of this.#levels) bytes += level.bytes;
+    return bytes;
+  }
+
+  get firstPosition(): number {
+    for (const { firstPosition } of this.#levels) if (firstPosition !== Infinity) return firstPosition;
+    return Infinity;
+  }
+
+  restore(levels: readonly QueueLevel[]): void {
+    for (const { nextPosition, deliveredTo } of levels) {
+      const level = this.#level(levelOf(nextPosition));
+      level.nextPosition = nextPosition;
+      level.deliveredTo = deliveredTo;
+    }
+  }
+
+  skip(message: Message): number {
+    return this.#levelFor(message).skip(message);
+  }
+
+  push(message: Message): number {
+    return this.#levelFor(message).push(message);
+  }
+
+  shift(): Message | undefined {
+    for (const level of this.#levels) {
+      if (level.length === 0) continue;
+      const message = level.shift();
+      this.position = level.position;
+      this.redelivered = level.redelivered;
+      return message;
+    }
+    return undefined;
+  }
+
+  has(position: number): boolean {
+    return this.#byLevel[levelOf(position)]?.has(position) === true;
+  }
+
+  take(position: number): Message | undefined {
+    return this.#byLevel[levelOf(position)]?.take(position);
+  }
+
+  giveBack(message: Message, position: number): void {
+    this.#level(levelOf(position)).giveBack(message, position);
+  }
+
+  markDelivered(position: number): boolean {
+    return this.#level(levelOf(position)).markDelivered(position);
+  }
+
+  addLoaded({ messages, positions }: PlacedMessages): void {
+    for (let i = 0; i < messages.length; i++) this.#level(levelOf(positions[i])).addOne(messages[i], positions[i]);
+  }
+
+  giveUp(kept: number): PlacedMessages {
+    const messages: Message[] = [];
+    const positions: number[] = [];
+    let left = kept;
+    for (const level of this.#levels) {
+      const before = level.length;
+      const placed = level.giveUp(left);
+      left = Math.max(0, left - (before - placed.messages.length));
+      for (let i = 0; i < placed.messages.length; i++) {
+        messages.push(placed.messages[i]);
+        positions.push(placed.positions[i]);
+      }
+    }
+    return inOrder(messages, positions);
+  }
+
+  isolate(slab: RetentionSlab): void {
+    for (const level of this.#levels) level.isolate(slab);
+  }
+
+  clear(each: (message: Message, position: number) => void): number {
+    let count = 0;
+    for (const level of this.#levels) count += level.clear(each);
+    return count;
+  }
+
+  #levelFor({ propertiesBuffer, propertiesStart, propertiesEnd }: Message): ReadyMessages {
+    const priority = peekPriority(propertiesBuffer, propertiesStart, propertiesEnd);
+    return this.#level(this.#maxPriority - Math.min(priority, this.#maxPriority));
+  }
+
+  #level(number: number): ReadyMessages {
+    const known = this.#byLevel[number];
+    if (known !== undefined) return known;
+    const level = new ReadyMessages(number * LEVEL_SPAN);
+    level.store = this.#store;
+    this.#byLevel[number] = level;
+    this.#levels = this.#byLevel.filter((each) => each !== undefined);
+    return level;
+  }
+}
+
+function createPlain(isQuorum: boolean): ReadyMessages {
+  return isQuorum ? new ReadyMessages(0, new ReturnedInTurn()) : new ReadyMessages();
+}
+
+/** What a queue with these arguments keeps its ready messages in. `recovered`: how far it was before a restart. */
+export function createReady(args: FieldTable, recovered: RecoveredQueue | null, isQuorum = false): Ready {
+  const maxPriority = Number(args.get('x-max-priority')?.value ?? 0);
+  const ready = maxPriority > 0 ? new PriorityMessages(maxPriority) : createPlain(isQuorum);
+  if (recovered !== null) ready.restore(recovered.levels);
+  return ready;
+}

@@ -1,0 +1,288 @@
+// The ready messages of a queue and how they come and go: in memory and on disk, expiring, limited, dead-lettered. Knows no consumers.
+import { Departures } from './departures.ts';
+import { LengthLimit } from './length-limit.ts';
+import type { Message } from './message.ts';
+import { MessageExpiry } from './message-expiry.ts';
+import type { PlacedMessages, QueueStore } from './message-store.ts';
+import type { Confirmation, Queue } from './queue.ts';
+import type { QueueContext } from './queue-context.ts';
+import type { QueueFeatures } from './queue-features.ts';
+import { KEPT_MESSAGES, type Ready } from './ready-messages.ts';
+
+/** Fewer ready messages than this in memory, and the next ones are read from disk before they are needed. */
+const READ_AHEAD_MESSAGES = 1024;
+
+const NOTHING: PlacedMessages = { messages: [], positions: [] };
+
+export interface QueueContentsParts {
+  readonly queue: Queue;
+  readonly context: QueueContext;
+  readonly ready: Ready;
+  /** Null where there is no disk. */
+  readonly store: QueueStore | null;
+  /** Persistent messages survive a restart. */
+  readonly survives: boolean;
+  /** All messages are persistent, and it is counted how often they come back. */
+  readonly isQuorum: boolean;
+  /** Bytes of the bodies that are on disk from before a restart. */
+  readonly pagedBytes: number;
+  /** `nextMs` is earlier than it was, or has changed by itself. */
+  readonly nextChanged: () => void;
+}
+
+export class QueueContents {
+  readonly departures: Departures;
+  readonly #parts: QueueContentsParts;
+  readonly #context: QueueContext;
+  readonly #ready: Ready;
+  readonly #store: QueueStore | null;
+  readonly #limit: LengthLimit;
+  readonly #isQuorum: boolean;
+  /** Null until a message comes that expires. */
+  #expiry: MessageExpiry | null = null;
+  #messageTtlMs = Infinity;
+  /** Messages are kept as they were published. */
+  #keepsAsPublished = true;
+
+  constructor(parts: QueueContentsParts) {
+    const { queue, context, ready, store, pagedBytes } = parts;
+    this.#parts = parts;
+    this.#context = context;
+    this.#ready = ready;
+    this.#store = store;
+    this.#isQuorum = parts.isQuorum;
+    this.#limit = new LengthLimit(queue.features);
+    this.#limit.recovered(pagedBytes);
+    this.departures = new Departures(queue, context, store);
+  }
+
+  /** Ready messages. */
+  get count(): number {
+    return this.#ready.length + (this.#store?.pagedCount ?? 0);
+  }
+
+  /** When `run` wants to be called next. */
+  get nextMs(): number {
+    return this.#expiry?.nextMs ?? Infinity;
+  }
+
+  /** Lets go of what has expired. */
+  run(nowMs: number): void {
+    this.#expiry?.run(nowMs);
+  }
+
+  configure(features: QueueFeatures): void {
+    this.#messageTtlMs = features.messageTtlMs;
+    this.#keepsAsPublished = features.messageTtlMs === Infinity && !this.#isQuorum;
+    this.#limit.configure(features);
+    this.enforce();
+  }
+
+  /** Whether there is no room for a message. */
+  refuses(message: Message): boolean {
+    return this.#limit.refuses(message, this.count + this.departures.heldCount);
+  }
+
+  /** The message with the deadline and the persistence that it has in this queue; others may have it as it was published. */
+  own(published: Message): Message {
+    return this.#keepsAsPublished ? published : this.#ownCopy(published);
+  }
+
+  /** Takes a message that does not wait here: it goes straight to a consumer, say, who will settle it. Returns its position. */
+  addTaken(message: Message, confirmation: Confirmation | null): number {
+    const position = this.#ready.skip(message);
+    this.#context.memory.retain(message);
+    this.#keep(message, position, confirmation);
+    return position;
+  }
+
+  /** Puts a message in its place. It may be gone at once, or make others go. */
+  add(message: Message, confirmation: Confirmation | null): void {
+    this.#context.memory.retain(message);
+    const position = this.#ready.push(message);
+    this.#keep(message, position, confirmation);
+    this.#added(message, position);
+  }
+
+  /**
+   * Takes the first message that has not expired; `Ready.position` and `Ready.redelivered` tell about it. Undefined when there is none,
+   * or when it must be read from disk.
+   */
+  takeFirst(): Message | undefined {
+    for (;;) {
+      const message = this.#shift();
+      if (message === undefined || !this.#isExpired(message)) return message;
+      this.departures.discard(message, this.#ready.position, 'expired');
+    }
+  }
+
+  /** Puts back what `takeFirst` took, as if it had not. */
+  putBack(message: Message, position: number): void {
+    this.#ready.giveBack(message, position, true);
+    this.#limit.added(message);
+  }
+
+  /** A message that was delivered comes back. `isAbandoned`: nobody gave it back, whoever had it is gone. */
+  giveBack(message: Message, position: number, isAbandoned: boolean): void {
+    const returns = this.#countReturn(message, position);
+    if (this.#isQuorum && returns > this.#parts.queue.features.deliveryLimit) {
+      this.departures.discard(message, position, 'delivery_limit');
+      return;
+    }
+    if (this.#isExpired(message)) {
+      this.departures.discard(message, position, 'expired');
+      return;
+    }
+    // It may wait here for long, and `isolate` looks at new messages only.
+    this.#context.slab.begin(message.bytesToIsolate);
+    message.isolate(this.#context.slab);
+    if (this.#isQuorum && !isAbandoned && this.#parts.queue.features.deliveryLimit === Infinity) {
+      this.#moveToEnd(message, position, returns);
+      return;
+    }
+    this.#ready.giveBack(message, position);
+    this.#added(message, position);
+  }
+
+  /** The first make room for the others where there is a limit. */
+  enforce(): void {
+    while (this.#limit.isExceeded(this.count)) {
+      const dropped = this.#shift();
+      if (dropped === undefined) {
+        // The first are on disk alone: `loaded` goes on.
+        this.#store?.load();
+        return;
+      }
+      this.departures.discard(dropped, this.#ready.position, 'maxlen');
+    }
+  }
+
+  /** How often a message came back; 0 where nobody counts. */
+  deliveryCountOf(position: number): number {
+    return this.#isQuorum ? (this.departures.deliveryCounts.get(position) ?? 0) : 0;
+  }
+
+  purge(): number {
+    const paged = this.#store?.purge() ?? 0;
+    const inMemory = this.#ready.clear((message, position) => this.departures.forget(message, position));
+    this.#limit.clear();
+    this.#expiry?.clear();
+    return paged + inMemory;
+  }
+
+  /** The queue is deleted. */
+  close(): void {
+    this.#store?.delete();
+    this.departures.close();
+    this.#ready.clear((message, position) => this.departures.forget(message, position));
+    this.#expiry?.clear();
+  }
+
+  /** See `StoredQueue.giveUp`; `keeps`: somebody is about to get the first messages. */
+  giveUp(through: number, keeps: boolean): PlacedMessages {
+    const isPressed = through < 0;
+    if (!isPressed && through < this.#ready.firstPosition) return NOTHING;
+    // The account must not free what still holds a chunk: what leaves is copied first, like what stays.
+    this.#ready.isolate(this.#context.slab);
+    const placed = this.#ready.giveUp(isPressed && keeps ? KEPT_MESSAGES : 0);
+    this.#limit.gaveUp(placed.messages);
+    this.#expiry?.gaveUp();
+    return placed;
+  }
+
+  loaded(placed: PlacedMessages): void {
+    this.#ready.addLoaded(placed);
+    this.#limit.loaded(placed.messages, this.#store?.pagedCount === 0);
+    this.enforce();
+  }
+
+  /** The message at a position expires. */
+  expiresAt(deadlineMs: number, position: number): void {
+    this.#expiry ??= new MessageExpiry({
+      queue: this.#parts.queue,
+      ready: this.#ready,
+      store: this.#store,
+      limit: this.#limit,
+      departures: this.departures,
+      memory: this.#context.memory,
+      addTaken: (message) => this.addTaken(message, null),
+      nextChanged: this.#parts.nextChanged,
+    });
+    const before = this.#expiry.nextMs;
+    this.#expiry.add(deadlineMs, position);
+    if (this.#expiry.nextMs < before) this.#parts.nextChanged();
+  }
+
+  #ownCopy(published: Message): Message {
+    let { expiresAtMs } = published;
+    if (this.#messageTtlMs !== Infinity) {
+      const deadlineMs = this.#context.clock.epochMs() + this.#messageTtlMs;
+      if (expiresAtMs === 0 || deadlineMs < expiresAtMs) expiresAtMs = deadlineMs;
+    }
+    const persistent = published.persistent || this.#isQuorum;
+    if (expiresAtMs === published.expiresAtMs && persistent === published.persistent) return published;
+    const copy = published.copy();
+    copy.expiresAtMs = expiresAtMs;
+    copy.persistent = persistent;
+    return copy;
+  }
+
+  /** Has the message written, if it is to survive, and confirmed when it is safe. */
+  #keep(message: Message, position: number, confirmation: Confirmation | null): void {
+    if (this.#parts.survives && message.persistent && this.#store !== null) {
+      this.#store.add(message, position, confirmation);
+    } else {
+      confirmation?.settled(true);
+    }
+  }
+
+  /** A message is ready in its place. */
+  #added(message: Message, position: number): void {
+    this.#limit.added(message);
+    // The limit comes before expiry, as in RabbitMQ: a message that is gone at once may push out another.
+    if (this.#limit.dropsFirst) this.enforce();
+    if (message.expiresAtMs === 0) return;
+    if (!this.#isExpired(message)) {
+      this.expiresAt(message.expiresAtMs, position);
+    } else if (this.#ready.take(position) !== undefined) {
+      this.#limit.removed(message);
+      this.departures.discard(message, position, 'expired');
+    }
+  }
+
+  #shift(): Message | undefined {
+    const ready = this.#ready;
+    const message = ready.shift();
+    if (message === undefined) return undefined;
+    this.#limit.removed(message);
+    if (this.#store !== null && ready.length < READ_AHEAD_MESSAGES && this.#store.pagedCount > 0) this.#store.load();
+    return message;
+  }
+
+  /** As in RabbitMQ's quorum queues without a delivery limit: what is given back can't keep the others from their turn. */
+  #moveToEnd(message: Message, position: number, returns: number): void {
+    const { deliveryCounts } = this.departures;
+    deliveryCounts.delete(position);
+    this.#store?.moved(message, position);
+    const end = this.#ready.push(message);
+    deliveryCounts.set(end, returns);
+    this.#keep(message, end, null);
+    if (this.#parts.survives) this.#store?.returned(message, end, returns);
+    this.#added(message, end);
+  }
+
+  #isExpired({ expiresAtMs }: Message): boolean {
+    return expiresAtMs !== 0 && expiresAtMs <= this.#context.clock.epochMs();
+  }
+
+  /** Counts that a message came back, where that is kept, and returns how often it did. */
+  #countReturn(message: Message, position: number): number {
+    const isLogged = this.#parts.survives && message.persistent && this.#store !== null;
+    if (!isLogged && !this.#isQuorum) return 0;
+    const { deliveryCounts } = this.departures;
+    const count = (deliveryCounts.get(position) ?? 0) + 1;
+    deliveryCounts.set(position, count);
+    if (isLogged) this.#store?.returned(message, position, count);
+    return count;
+  }
+}

@@ -1,0 +1,140 @@
+// `npx tsx test/bench/deadlines.ts [messages] [url]`: how late messages leave that expire, and messages that were delayed, when
+// there are many of them with random times between 1 and 60 seconds. Starts the built command with a data folder unless it is given a
+// broker. Prints, for each of the two, how late they came (p50, p99, most), the memory of the broker and its CPU seconds.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { emptyFieldTable, type FieldTable, type FieldValue } from '../../codec/field-table.ts';
+import { encodeContentFrames, encodeMethodFrame } from '../../codec/frame-writer.ts';
+import * as methods from '../../codec/generated/methods.ts';
+import { encodeProperties } from '../../codec/properties.ts';
+import { BenchClient } from './client.ts';
+
+const BODY_BYTES = 100;
+const BATCH = 500;
+const LEAST_MS = 1000;
+const MOST_MS = 60_000;
+const FLAGS = { passive: false, durable: true, exclusive: false, autoDelete: false, noWait: false };
+
+interface Leveret {
+  readonly url: string;
+  readonly process: ChildProcess | null;
+  readonly folder: string | null;
+}
+
+async function startLeveret(): Promise<Leveret> {
+  const folder = await mkdtemp(join(tmpdir(), 'leveret-deadlines-'));
+  const flags = ['--port', '0', '--data-dir', folder, '--log-format', 'json', '--log-level', 'info'];
+  const child = spawn(process.execPath, ['dist/bin/leveret.js', ...flags], { stdio: ['ignore', 'pipe', 'inherit'] });
+  for await (const line of createInterface(child.stdout)) {
+    const { port } = JSON.parse(line) as { port?: number };
+    if (port === undefined) continue;
+    child.stdout.resume();
+    return { url: `amqp://guest:guest@127.0.0.1:${port}/`, process: child, folder };
+  }
+  throw new Error('leveret ended before it listened');
+}
+
+/** Resident bytes now, and CPU seconds so far, of a process. */
+async function usage(pid: number | undefined): Promise<{ rssMb: number; cpuS: number }> {
+  if (pid === undefined) return { rssMb: Number.NaN, cpuS: Number.NaN };
+  const status = await readFile(`/proc/${pid}/status`, 'utf8');
+  const fields = (await readFile(`/proc/${pid}/stat`, 'utf8')).split(') ')[1].split(' ');
+  const rssMb = Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024;
+  return { rssMb, cpuS: (Number(fields[11]) + Number(fields[12])) / 100 };
+}
+
+function table(fields: Record<string, FieldValue>): FieldTable {
+  return new Map(Object.entries(fields));
+}
+
+/** One publish, with the time at which it is due in its body. */
+function publish(exchange: string, routingKey: string, waitMs: number, delayed: boolean): Buffer {
+  const method = { id: methods.BASIC_PUBLISH, exchange, routingKey, mandatory: false, immediate: false } as const;
+  const body = Buffer.alloc(BODY_BYTES, 'x');
+  body.writeDoubleBE(Date.now() + waitMs, 0);
+  const wait = delayed ? { headers: table({ 'x-delay': { type: 'I', value: waitMs } }) } : { expiration: `${waitMs}` };
+  const properties = encodeProperties({ deliveryMode: 2, ...wait });
+  return Buffer.concat([encodeMethodFrame(1, method), encodeContentFrames(1, properties, body, 131_072)]);
+}
+
+async function run(name: string, delayed: boolean, count: number, { url, process: server }: Leveret): Promise<void> {
+  const suffix = `${name}-${process.pid}`;
+  const consumer = await BenchClient.connect(url);
+  const publisher = await BenchClient.connect(url);
+  const target = `target-${suffix}`;
+  const declared = methods.QUEUE_DECLARE_OK;
+  await consumer.call({ id: methods.QUEUE_DECLARE, queue: target, ...FLAGS, arguments: emptyFieldTable }, declared);
+  const exchange = delayed ? `delayed-${suffix}` : '';
+  const key = delayed ? target : `held-${suffix}`;
+  if (delayed) {
+    const args = table({ 'x-delayed-type': { type: 'S', value: 'direct' } });
+    const exchangeFlags = { ...FLAGS, internal: false, type: 'x-delayed-message', arguments: args };
+    await publisher.call({ id: methods.EXCHANGE_DECLARE, exchange, ...exchangeFlags }, methods.EXCHANGE_DECLARE_OK);
+    const bind = { queue: target, exchange, routingKey: target, noWait: false, arguments: emptyFieldTable };
+    await publisher.call({ id: methods.QUEUE_BIND, ...bind }, methods.QUEUE_BIND_OK);
+  } else {
+    const args = table({
+      'x-dead-letter-exchange': { type: 'S', value: '' },
+      'x-dead-letter-routing-key': { type: 'S', value: target },
+    });
+    await publisher.call({ id: methods.QUEUE_DECLARE, queue: key, ...FLAGS, arguments: args }, declared);
+  }
+  const lateness = new Float64Array(count);
+  let arrived = 0;
+  let early = 0;
+  let resolve = (): void => {};
+  const all = new Promise<void>((keep) => {
+    resolve = keep;
+  });
+  consumer.onBodyStart = (buffer, start) => {
+    const late = Date.now() - buffer.readDoubleBE(start);
+    // The broker counts from when it got the message, which is a little later than our clock said.
+    if (late < 0) early++;
+    lateness[arrived++] = late;
+    if (arrived === count) resolve();
+  };
+  await consumer.consume(target, true);
+  const before = await usage(server?.pid);
+  const startedAt = performance.now();
+  let mostRssMb = 0;
+  const watch = setInterval(() => {
+    void usage(server?.pid).then(({ rssMb }) => {
+      mostRssMb = Math.max(mostRssMb, rssMb);
+    });
+  }, 250);
+  for (let sent = 0; sent < count; ) {
+    const batch: Buffer[] = [];
+    for (let i = 0; i < BATCH && sent < count; i++, sent++) {
+      batch.push(publish(exchange, key, Math.round(LEAST_MS + Math.random() * (MOST_MS - LEAST_MS)), delayed));
+    }
+    await publisher.write(Buffer.concat(batch));
+  }
+  const publishedS = (performance.now() - startedAt) / 1000;
+  const arrivedMeanwhile = arrived;
+  await all;
+  clearInterval(watch);
+  const after = await usage(server?.pid);
+  lateness.sort();
+  const at = (share: number): string => lateness[Math.min(count - 1, Math.floor(count * share))].toFixed(1);
+  console.log(
+    `${name}: ${count} messages, published in ${publishedS.toFixed(1)} s (${arrivedMeanwhile} came meanwhile), ` +
+      `late p50 ${at(0.5)} ms, p99 ${at(0.99)} ms, most ${at(1)} ms, ${early} early; ` +
+      `RSS at most ${mostRssMb.toFixed(0)} MB, CPU ${(after.cpuS - before.cpuS).toFixed(1)} s`,
+  );
+  await Promise.all([publisher.close(), consumer.close()]);
+}
+
+const count = Number(process.argv[2] ?? 1_000_000);
+const given = process.argv[3];
+const leveret = given === undefined ? await startLeveret() : { url: given, process: null, folder: null };
+await run('expire', false, count, leveret);
+await run('delay', true, count, leveret);
+if (leveret.process !== null) {
+  leveret.process.kill('SIGTERM');
+  await once(leveret.process, 'exit');
+}
+if (leveret.folder !== null) await rm(leveret.folder, { recursive: true, force: true });
