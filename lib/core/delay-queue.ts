@@ -24,6 +24,7 @@ const FIRST_MS = Date.UTC(2020, 0, 1);
 const READ_AHEAD_MS = 1000;
 /** ...unless as much is in memory already. */
 const READ_AHEAD_MESSAGES = 16_384;
+const READ_AHEAD_BYTES = 16 * 1024 * 1024;
 /** So many leave in one go; then others have their turn. */
 const STEP_MESSAGES = 1024;
 /** For so many milliseconds it is known which place is next. */
@@ -41,6 +42,11 @@ function timeOf(position: number): number {
 
 /** No client can give a queue a name of more than 255 bytes. */
 const NAME_PREFIX = 'held back by exchange '.padEnd(256);
+
+/** The exchange for which the target of a name holds messages back; undefined when it is another target's name. */
+export function exchangeHolding(targetName: string): string | undefined {
+  return targetName.startsWith(NAME_PREFIX) ? targetName.slice(NAME_PREFIX.length) : undefined;
+}
 
 export interface DelayQueueOptions {
   readonly context: QueueContext;
@@ -66,6 +72,8 @@ export class DelayQueue implements MessageTarget, StoredQueue, TurnTask, Deadlin
   readonly #nextPlaces = new Map<number, number>();
   /** Everything below has left, so no place there is given again, even if the clock is set back. */
   #sentTo = 0;
+  /** Places of before a restart that are still to come, since the clock was set back. */
+  readonly #spent: { has(position: number): boolean } | null;
   #bytes = 0;
   /** The further routing keys of messages that were routed here, and may be published later, at a commit, or never. */
   readonly #keys = new WeakMap<Message, readonly string[]>();
@@ -83,6 +91,7 @@ export class DelayQueue implements MessageTarget, StoredQueue, TurnTask, Deadlin
     this.#delayMs = delayMs;
     this.#send = send;
     this.#survives = survivesRestart(settings);
+    this.#spent = recovered?.spentFrom(positionAt(context.clock.epochMs())) ?? null;
     this.#store = recovered === null ? context.createStore(this) : recovered.attach(this);
     this.#schedule();
   }
@@ -251,7 +260,8 @@ export class DelayQueue implements MessageTarget, StoredQueue, TurnTask, Deadlin
   }
 
   #isTaken(position: number): boolean {
-    return this.#messages.has(position) || this.#store?.isPagedOut(position) === true;
+    if (this.#messages.has(position) || this.#store?.isPagedOut(position) === true) return true;
+    return this.#spent?.has(position) === true;
   }
 
   /** Reads what is due soon, and waits for what is due first. */
@@ -265,7 +275,8 @@ export class DelayQueue implements MessageTarget, StoredQueue, TurnTask, Deadlin
     if (onDisk - READ_AHEAD_MS <= now) {
       // Not the times, which may be the same for a million of them.
       const isFirst = firstPosition < this.#pagedPosition;
-      if (!isFirst || this.#messages.size < READ_AHEAD_MESSAGES) this.#store?.load();
+      const isEnough = this.#messages.size >= READ_AHEAD_MESSAGES || this.#bytes >= READ_AHEAD_BYTES;
+      if (!isFirst || !isEnough) this.#store?.load();
       // What is read is told by `loaded`.
       wake = isFirst ? inMemory : Infinity;
     }

@@ -2,7 +2,7 @@
 import type { Binding, ExchangeType, Routable, Router } from '../../exchanges/exchange-type.ts';
 import { routeTogether } from '../../exchanges/traverse.ts';
 import type { RouteTarget } from './binding.ts';
-import { DelayQueue } from './delay-queue.ts';
+import { DelayQueue, exchangeHolding } from './delay-queue.ts';
 import type { Exchange } from './exchange.ts';
 import { release } from './held-message.ts';
 import { Message } from './message.ts';
@@ -58,8 +58,8 @@ export class DelayedExchanges {
 
   /** What holds messages back under a name that `DelayQueue.name` gave. */
   find(name: string): DelayQueue | undefined {
-    for (const queue of this.#queues.values()) if (queue.name === name) return queue;
-    return undefined;
+    const exchange = exchangeHolding(name);
+    return exchange === undefined ? undefined : this.#queues.get(exchange);
   }
 
   /** How many messages an exchange holds back. */

@@ -84,6 +84,8 @@ export interface RecoveredQueue {
   readonly deliveryCounts: ReadonlyMap<number, number>;
   /** Bytes of the bodies of all its messages, where they are limited. */
   readonly bodyBytes?: number;
+  /** The positions from one on of which the disk still knows that their messages are gone. No new message may take one of them. */
+  spentFrom(position: number): { has(position: number): boolean };
 }
 
 export interface MessageStore extends Durability {

@@ -100,7 +100,14 @@ export class PriorityMessages implements Ready {
   }
 
   addLoaded({ messages, positions }: PlacedMessages): void {
-    for (let i = 0; i < messages.length; i++) this.#level(levelOf(positions[i])).addOne(messages[i], positions[i]);
+    let from = 0;
+    while (from < positions.length) {
+      const level = levelOf(positions[from]);
+      let to = from + 1;
+      while (to < positions.length && levelOf(positions[to]) === level) to++;
+      this.#level(level).addLoaded({ messages: messages.slice(from, to), positions: positions.slice(from, to) });
+      from = to;
+    }
   }
 
   giveUp(kept: number): PlacedMessages {

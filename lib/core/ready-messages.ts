@@ -139,16 +139,16 @@ export class ReadyMessages implements Ready, QueueLevel {
   }
 
   addLoaded({ messages, positions }: PlacedMessages): void {
-    for (let i = 0; i < messages.length; i++) this.addOne(messages[i], positions[i]);
-  }
-
-  /** Adds one message that was read from disk. */
-  addOne(message: Message, position: number): void {
+    if (messages.length === 0) return;
     this.#loaded ??= new MessageList();
     const loaded = this.#loaded;
-    if (position >= this.nextPosition) this.nextPosition = position + 1;
-    if (loaded.length === 0 || loaded.lastPosition < position) loaded.push(message, position);
-    else this.giveBack(message, position);
+    const before: Message[] = [];
+    const positionsBefore: number[] = [];
+    // What comes from another page may belong before what was read already.
+    if (loaded.lastPosition > positions[0]) loaded.takeBack(0, before, positionsBefore);
+    const all = inOrder([...before, ...messages], [...positionsBefore, ...positions]);
+    for (let i = 0; i < all.messages.length; i++) loaded.push(all.messages[i], all.positions[i]);
+    this.nextPosition = Math.max(this.nextPosition, loaded.lastPosition + 1);
   }
 
   giveUp(kept: number): PlacedMessages {

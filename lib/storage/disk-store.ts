@@ -172,6 +172,7 @@ export class DiskStore implements MessageStore {
           levels: wasClean ? known.levels : known.levels.map(allDelivered),
           deliveryCounts: countsOfLiving(known),
           bodyBytes: known.bodyBytes,
+          spentFrom: (position) => known.acknowledged.cut(position, Number.MAX_SAFE_INTEGER),
           attach: (host) => {
             queue.attach(host);
             this.#queues.add(queue);

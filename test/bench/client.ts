@@ -13,6 +13,8 @@ const FRAME_MAX = 131_072;
 const CHANNEL = 1;
 const CAPABILITIES: FieldTable = new Map<string, FieldValue>([['publisher_confirms', { type: 't', value: true }]]);
 
+const NOTHING = Buffer.alloc(0);
+
 export class BenchClient implements FrameSink {
   readonly #socket: Socket;
   readonly #parser = new FrameParser(this, 0);
@@ -22,8 +24,10 @@ export class BenchClient implements FrameSink {
   /** Called with the tag of each confirm, and whether it stands for all before. */
   onConfirm: (deliveryTag: number, multiple: boolean) => void = () => {};
 
-  /** Called with the first bytes of each body, which are most often all of it. */
-  onBodyStart: (buffer: Buffer, start: number) => void = () => {};
+  /** Called with each frame of a body, and where in the buffer it begins. */
+  onBodyPart: (buffer: Buffer, start: number) => void = () => {};
+  /** Of a frame that came in several pieces. */
+  #piece = NOTHING;
 
   private constructor(socket: Socket) {
     this.#socket = socket;
@@ -119,8 +123,15 @@ export class BenchClient implements FrameSink {
     // The size of what comes is known to whoever sent it.
   }
 
-  onBody(_channel: number, buffer: Buffer, start: number): void {
-    this.onBodyStart(buffer, start);
+  onBody(_channel: number, buffer: Buffer, start: number, end: number, last: boolean): void {
+    if (last && this.#piece.length === 0) {
+      this.onBodyPart(buffer, start);
+      return;
+    }
+    this.#piece = Buffer.concat([this.#piece, buffer.subarray(start, end)]);
+    if (!last) return;
+    this.onBodyPart(this.#piece, 0);
+    this.#piece = NOTHING;
   }
 
   onHeartbeat(): void {

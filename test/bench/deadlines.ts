@@ -90,7 +90,7 @@ async function run(name: string, delayed: boolean, count: number, { url, process
   const all = new Promise<void>((keep) => {
     resolve = keep;
   });
-  consumer.onBodyStart = (buffer, start) => {
+  consumer.onBodyPart = (buffer, start) => {
     const late = Date.now() - buffer.readDoubleBE(start);
     // The broker counts from when it got the message, which is a little later than our clock said.
     if (late < 0) early++;

@@ -11,7 +11,7 @@ import { sequenceOf, table } from './helper.ts';
 
 function exchangeNamed(name: string): Exchange {
   const settings = { name, type: 'fanout', durable: false, autoDelete: false, internal: false, arguments: table() };
-  return new Exchange(settings, fanoutExchange.createRouter(table()), () => undefined);
+  return new Exchange(settings, fanoutExchange, fanoutExchange.createRouter(table()), () => undefined);
 }
 
 /** The same table, the order of its keys turned round, and that of the tables in it. */

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { DelayQueue } from '../../lib/core/delay-queue.ts';
 import { MemoryAccount } from '../../lib/core/memory-account.ts';
 import type { Message } from '../../lib/core/message.ts';
-import type { StoredQueue } from '../../lib/core/message-store.ts';
+import type { RecoveredQueue, StoredQueue } from '../../lib/core/message-store.ts';
 import type { Confirmation, QueueSettings } from '../../lib/core/queue.ts';
 import { bodyText, messageOf, queueSettings, TestClock } from './helper.ts';
 import { NaiveStore } from './naive-store.ts';
@@ -43,21 +43,24 @@ export class DelayBench {
   onSend: ((text: string) => void) | null = null;
   #count = 0;
 
-  constructor(settings: Partial<QueueSettings> = {}) {
+  /** @param spentFrom of a queue that was there before a restart; left out for a new one */
+  constructor(settings: Partial<QueueSettings> = {}, spentFrom?: RecoveredQueue['spentFrom']) {
     let store: NaiveStore | undefined;
     const { clock, memory } = this;
+    const createStore = (host: StoredQueue): NaiveStore => {
+      store = new NaiveStore(host, memory);
+      return store;
+    };
+    const recovered = { attach: createStore, levels: [], deliveryCounts: new Map() };
     const context = queueContext(clock, {
       memory,
-      createStore: (host: StoredQueue) => {
-        store = new NaiveStore(host, memory);
-        return store;
-      },
+      createStore,
       defect: (error) => this.defects.push(error),
     });
     this.queue = new DelayQueue(
       queueSettings({ durable: true, ...settings }),
       { context, delayMs: (message) => delayIn(bodyText(message)), send: (message) => this.#send(message) },
-      null,
+      spentFrom === undefined ? null : { ...recovered, spentFrom },
     );
     if (store === undefined) throw new Error('a queue that asked for no store');
     this.store = store;
@@ -68,8 +71,8 @@ export class DelayBench {
     return this.clock.epochMs();
   }
 
-  publish(delayMs: number, persistent = true, confirmation: Confirmation | null = null): string {
-    const text = `${delayMs} ms #${this.#count++}`;
+  publish(delayMs: number, persistent = true, confirmation: Confirmation | null = null, bytes = 0): string {
+    const text = `${delayMs} ms #${this.#count++}`.padEnd(bytes);
     const message = messageOf(text, { chunkBytes: 1000 });
     message.persistent = persistent;
     // First, since nothing keeps the queue from sending it at once but its own good sense.

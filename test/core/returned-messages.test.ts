@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import t from 'tap';
 import type { Message } from '../../lib/core/message.ts';
-import { ReturnedMessages } from '../../lib/core/returned-messages.ts';
+import { ReturnedInTurn, ReturnedMessages } from '../../lib/core/returned-messages.ts';
 import { messageOf, type Step, sequenceOf, stepsOf } from './helper.ts';
 
 class Checked {
@@ -76,4 +76,48 @@ t.test('a position comes back once', async (t) => {
   const returned = new ReturnedMessages();
   returned.add(messageOf(''), 3);
   t.throws(() => returned.add(messageOf(''), 3), { message: 'position 3 came back twice' });
+});
+
+t.test('in turn: first come, first served, but for what is put back at once', async () => {
+  const positions = fc.uniqueArray(fc.nat(500), { maxLength: 40, size: 'max' });
+  const takes = fc.array(fc.option(fc.nat(), { freq: 3 }), { maxLength: 40, size: 'max' });
+  const round = fc.record({ positions, takes, putsBack: fc.boolean() });
+  fc.assert(
+    fc.property(fc.array(round, { maxLength: 12, size: 'max' }), (rounds) => {
+      const returned = new ReturnedInTurn();
+      const expected: { message: Message; position: number }[] = [];
+      const gone = new Set<number>();
+      const take = (at: number): { message: Message; position: number } => {
+        const [entry] = expected.splice(at % expected.length, 1);
+        assert.equal(returned.take(entry.position), entry.message);
+        assert.ok(!returned.has(entry.position));
+        return entry;
+      };
+      for (const { positions, takes, putsBack } of rounds) {
+        for (const position of positions) {
+          if (gone.has(position) || returned.has(position)) continue;
+          const message = messageOf('');
+          returned.add(message, position);
+          expected.push({ message, position });
+        }
+        for (const at of takes) {
+          if (expected.length === 0) break;
+          const { message, position } = take(at ?? 0);
+          // What expires where it stands never comes back.
+          if (at !== null) gone.add(position);
+          else if (putsBack) {
+            returned.add(message, position, true);
+            expected.unshift({ message, position });
+          }
+          assert.equal(returned.size, expected.length);
+          assert.equal(returned.firstPosition, expected[0]?.position ?? Infinity);
+        }
+      }
+      const cleared: number[] = [];
+      returned.clear((_message, position) => cleared.push(position));
+      assert.deepEqual(new Set(cleared), new Set(expected.map(({ position }) => position)));
+      assert.equal(returned.size, 0);
+    }),
+    { numRuns: 300 },
+  );
 });
