@@ -27,8 +27,9 @@ const READ_AHEAD_MESSAGES = 16_384;
 const READ_AHEAD_BYTES = 16 * 1024 * 1024;
 /** So many leave in one go; then others have their turn. */
 const STEP_MESSAGES = 1024;
-/** For so many milliseconds it is known which place is next. */
-const KNOWN_MILLISECONDS = 256;
+/** For so many milliseconds it is known where the next free place is; at first, and when there were as many messages. */
+const FEW_MILLISECONDS = 256;
+const MANY_MILLISECONDS = 65_536;
 
 const NO_COUNTS: ReadonlyMap<number, number> = new Map();
 
@@ -68,8 +69,7 @@ export class DelayQueue implements MessageTarget, StoredQueue, TurnTask, Deadlin
   readonly #messages = new ReturnedMessages();
   readonly #store: QueueStore | null;
   readonly #survives: boolean;
-  /** The next place to try for what is due in a millisecond; the one that was asked for longest ago comes first. */
-  readonly #nextPlaces = new Map<number, number>();
+  readonly #nextPlaces = new NextPlaces();
   /** Everything below has left, so no place there is given again, even if the clock is set back. */
   #sentTo = 0;
   /** Places of before a restart that are still to come, since the clock was set back. */
@@ -231,14 +231,9 @@ export class DelayQueue implements MessageTarget, StoredQueue, TurnTask, Deadlin
   #placeAt(epochMs: number): number {
     const start = Math.max(positionAt(epochMs), this.#sentTo);
     const millisecond = Math.floor(start / PLACES);
-    const nextPlaces = this.#nextPlaces;
-    const position = this.#freePlace(Math.max(nextPlaces.get(millisecond) ?? start, this.#sentTo));
-    nextPlaces.delete(millisecond);
-    nextPlaces.set(millisecond, position + 1);
-    if (nextPlaces.size > KNOWN_MILLISECONDS) {
-      const [oldest] = nextPlaces.keys();
-      nextPlaces.delete(oldest);
-    }
+    const next = this.#nextPlaces.get(millisecond);
+    const position = this.#freePlace(Math.max(next === 0 ? start : next, this.#sentTo));
+    this.#nextPlaces.set(millisecond, position + 1);
     return position;
   }
 
@@ -281,5 +276,33 @@ export class DelayQueue implements MessageTarget, StoredQueue, TurnTask, Deadlin
       wake = isFirst ? inMemory : Infinity;
     }
     this.#context.deadlines.set(this, wake);
+  }
+}
+
+/**
+ * The next place to try for what is due in a millisecond: without it, each of many messages that are due at about the same time would look for a
+ * free place among those of the others. What it has no room for is forgotten.
+ */
+class NextPlaces {
+  /** Millisecond and place, side by side. */
+  #pairs = new Float64Array(2 * FEW_MILLISECONDS);
+  #count = 0;
+
+  /** 0 when it is not known. */
+  get(millisecond: number): number {
+    const at = this.#slotOf(millisecond);
+    return this.#pairs[at] === millisecond ? this.#pairs[at + 1] : 0;
+  }
+
+  set(millisecond: number, place: number): void {
+    // A queue with few messages needs few of them.
+    if (++this.#count === FEW_MILLISECONDS) this.#pairs = new Float64Array(2 * MANY_MILLISECONDS);
+    const at = this.#slotOf(millisecond);
+    this.#pairs[at] = millisecond;
+    this.#pairs[at + 1] = place;
+  }
+
+  #slotOf(millisecond: number): number {
+    return 2 * (millisecond % (this.#pairs.length / 2));
   }
 }

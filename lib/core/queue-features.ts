@@ -63,15 +63,18 @@ export function featuresOf(
   const limit = (key: string): number => Math.min(limitOf(args.get(`x-${key}`)?.value), limitOf(definition?.[key]));
   const isGiven = (key: string): boolean => args.has(`x-${key}`) || definition?.[key] !== undefined;
   const isQuorum = queueTypeOf(args) === 'quorum';
+  const overflow = overflowOf(text('overflow'), isQuorum);
+  // As in RabbitMQ: a queue that drops its first messages can't keep them until their dead letters are safe.
+  const isKeptUntilSafe = text('dead-letter-strategy') === 'at-least-once' && isQuorum && overflow === 'reject-publish';
   return {
     messageTtlMs: limit('message-ttl'),
     expiresMs: limit('expires'),
     maxLength: limit('max-length'),
     maxLengthBytes: limit('max-length-bytes'),
-    overflow: overflowOf(text('overflow'), isQuorum),
+    overflow,
     deadLetterExchange: text('dead-letter-exchange'),
     deadLetterRoutingKey: text('dead-letter-routing-key'),
-    deadLetterStrategy: text('dead-letter-strategy') === 'at-least-once' ? 'at-least-once' : 'at-most-once',
+    deadLetterStrategy: isKeptUntilSafe ? 'at-least-once' : 'at-most-once',
     deliveryLimit: isGiven('delivery-limit') || !isQuorum ? limit('delivery-limit') : quorumDeliveryLimit,
     consumerTimeoutMs: isGiven('consumer-timeout') ? limit('consumer-timeout') : null,
   };

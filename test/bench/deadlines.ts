@@ -1,6 +1,7 @@
 // `npx tsx test/bench/deadlines.ts [messages] [url]`: how late messages leave that expire, and messages that were delayed, when
 // there are many of them with random times between 1 and 60 seconds. Starts the built command with a data folder unless it is given a
-// broker. Prints, for each of the two, how late they came (p50, p99, most), the memory of the broker and its CPU seconds.
+// broker. Prints, for each of the two, how late they came (p50, p99, most) of all and of those that were due when all were published,
+// the memory of the broker and its CPU seconds.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
@@ -15,8 +16,11 @@ import { BenchClient } from './client.ts';
 
 const BODY_BYTES = 100;
 const BATCH = 500;
+const WINDOW = 1000;
 const LEAST_MS = 1000;
 const MOST_MS = 60_000;
+/** Behind the last publish, until the broker has read it all. */
+const SETTLE_MS = 2000;
 const FLAGS = { passive: false, durable: true, exclusive: false, autoDelete: false, noWait: false };
 
 interface Leveret {
@@ -45,6 +49,34 @@ async function usage(pid: number | undefined): Promise<{ rssMb: number; cpuS: nu
   const fields = (await readFile(`/proc/${pid}/stat`, 'utf8')).split(') ')[1].split(' ');
   const rssMb = Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024;
   return { rssMb, cpuS: (Number(fields[11]) + Number(fields[12])) / 100 };
+}
+
+/**
+ * Turns confirms on. The function that it returns waits until all but `WINDOW` of so many messages are confirmed: the broker counts from when it has a
+ * message, so they must not wait for long on their way.
+ */
+async function openWindow(publisher: BenchClient): Promise<(sent: number) => Promise<void>> {
+  let confirmed = 0;
+  let wake = (): void => {};
+  publisher.onConfirm = (tag) => {
+    confirmed = Math.max(confirmed, tag);
+    wake();
+  };
+  await publisher.call({ id: methods.CONFIRM_SELECT, noWait: false }, methods.CONFIRM_SELECT_OK);
+  return async (sent) => {
+    while (sent - confirmed > WINDOW) {
+      await new Promise<void>((resolve) => {
+        wake = resolve;
+      });
+    }
+  };
+}
+
+function percentiles(lateness: Float64Array): string {
+  lateness.sort();
+  const at = (share: number): string =>
+    lateness[Math.min(lateness.length - 1, Math.floor(lateness.length * share))].toFixed(0);
+  return `p50 ${at(0.5)} ms, p99 ${at(0.99)} ms, most ${at(1)} ms`;
 }
 
 function table(fields: Record<string, FieldValue>): FieldTable {
@@ -84,6 +116,8 @@ async function run(name: string, delayed: boolean, count: number, { url, process
     await publisher.call({ id: methods.QUEUE_DECLARE, queue: key, ...FLAGS, arguments: args }, declared);
   }
   const lateness = new Float64Array(count);
+  const held: number[] = [];
+  let publishedAt = Number.POSITIVE_INFINITY;
   let arrived = 0;
   let early = 0;
   let resolve = (): void => {};
@@ -91,7 +125,9 @@ async function run(name: string, delayed: boolean, count: number, { url, process
     resolve = keep;
   });
   consumer.onBodyPart = (buffer, start) => {
-    const late = Date.now() - buffer.readDoubleBE(start);
+    const due = buffer.readDoubleBE(start);
+    const late = Date.now() - due;
+    if (due > publishedAt) held.push(late);
     // The broker counts from when it got the message, which is a little later than our clock said.
     if (late < 0) early++;
     lateness[arrived++] = late;
@@ -106,7 +142,9 @@ async function run(name: string, delayed: boolean, count: number, { url, process
       mostRssMb = Math.max(mostRssMb, rssMb);
     });
   }, 250);
+  const window = await openWindow(publisher);
   for (let sent = 0; sent < count; ) {
+    await window(sent);
     const batch: Buffer[] = [];
     for (let i = 0; i < BATCH && sent < count; i++, sent++) {
       batch.push(publish(exchange, key, Math.round(LEAST_MS + Math.random() * (MOST_MS - LEAST_MS)), delayed));
@@ -114,16 +152,15 @@ async function run(name: string, delayed: boolean, count: number, { url, process
     await publisher.write(Buffer.concat(batch));
   }
   const publishedS = (performance.now() - startedAt) / 1000;
+  publishedAt = Date.now() + SETTLE_MS;
   const arrivedMeanwhile = arrived;
   await all;
   clearInterval(watch);
   const after = await usage(server?.pid);
-  lateness.sort();
-  const at = (share: number): string => lateness[Math.min(count - 1, Math.floor(count * share))].toFixed(1);
   console.log(
-    `${name}: ${count} messages, published in ${publishedS.toFixed(1)} s (${arrivedMeanwhile} came meanwhile), ` +
-      `late p50 ${at(0.5)} ms, p99 ${at(0.99)} ms, most ${at(1)} ms, ${early} early; ` +
-      `RSS at most ${mostRssMb.toFixed(0)} MB, CPU ${(after.cpuS - before.cpuS).toFixed(1)} s`,
+    `${name}: ${count} messages, published in ${publishedS.toFixed(1)} s (${arrivedMeanwhile} came meanwhile); ` +
+      `late: all ${percentiles(lateness)}; ${held.length} that were due later ${percentiles(Float64Array.from(held))}; ` +
+      `${early} early; RSS at most ${mostRssMb.toFixed(0)} MB, CPU ${(after.cpuS - before.cpuS).toFixed(1)} s`,
   );
   await Promise.all([publisher.close(), consumer.close()]);
 }

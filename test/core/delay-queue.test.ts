@@ -153,7 +153,8 @@ t.test('a place is found without a look at all that are taken', async (t) => {
   const last = bench.publish(60 * SECOND);
   t.ok(asked <= 1, 'the next one is known');
   // So many others that it is not known any more.
-  for (let i = 1; i <= 300; i++) bench.publish((60 + i) * SECOND);
+  // A millisecond whose next place is remembered where that of the others was.
+  bench.publish(60 * SECOND + 65_536);
   asked = 0;
   bench.publish(60 * SECOND);
   t.ok(asked > 1 && asked < 50, `${asked} were looked at`);
@@ -164,7 +165,7 @@ t.test('a place is found without a look at all that are taken', async (t) => {
     'the places of a millisecond are given one after the other',
   );
   t.equal(store.alive.get(places[places.length - 1] + 1), last);
-  t.equal(queue.messageCount, 10_302);
+  t.equal(queue.messageCount, 10_003);
 });
 
 t.test('a defect with one message keeps no other back', async (t) => {
