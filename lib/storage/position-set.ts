@@ -268,7 +268,8 @@ export class PositionSet {
       at += room;
     }
     const bounds = this.#bounds;
-    bounds.copyWithin(this.#start - 2, this.#start, at);
+    // Measured on Node 20: a loop takes a fraction of the time of Array.copyWithin.
+    for (let i = this.#start; i < at; i++) bounds[i - 2] = bounds[i];
     this.#start -= 2;
     bounds[at - 2] = first;
     bounds[at - 1] = end;
