@@ -36,6 +36,9 @@ interface DeadLetter {
   readonly deaths: Deaths;
 }
 
+/** Letters that follow from one another, with so many deaths in their headers together, make a turn long enough. */
+const MOST_DEATHS_IN_A_GO = 1000;
+
 const NO_KEYS: readonly string[] = [];
 
 export class DeadLetterer {
@@ -46,6 +49,10 @@ export class DeadLetterer {
   readonly #addresses = new WeakMap<QueueFeatures, Buffer | null>();
   readonly #names = Buffer.alloc(2 * (1 + SHORT_STRING_MAX));
   #isPublishing = false;
+  /** Of all letters of the message that is leaving now, and of those that it made leave. */
+  #deaths = 0;
+  /** For the next turn. */
+  #later: Departure[] = [];
   #waiting: Departure[] = [];
 
   /** @param defect logs a defect of ours */
@@ -58,30 +65,44 @@ export class DeadLetterer {
   /**
    * Publishes the dead letter of a message that leaves `queue`, in the same go: what it reaches has it before this returns. Only where the
    * message leaves because another dead letter came, it waits until that one is published: a chain of queues must not become one of calls.
-   * @param _deliveryCount how often it came back; a dead letter does not tell, as in RabbitMQ
    * @param settled told once, at once or later: true when every queue it was routed to has it (durably where they are durable),
    *   false when it was routed nowhere or refused by one; never after a defect. null: nobody cares (at-most-once)
    */
-  deadLetter(
-    queue: Queue,
-    message: Message,
-    reason: DeadLetterReason,
-    _deliveryCount: number,
-    settled: Settled | null,
-  ): void {
+  deadLetter(queue: Queue, message: Message, reason: DeadLetterReason, settled: Settled | null): void {
     const departure = { queue, message, reason, settled };
-    if (this.#isPublishing) {
+    if (this.isBusy && settled !== null) {
+      if (this.#later.push(departure) === 1) this.#clock.endOfTurn(() => this.#goOn());
+    } else if (this.#isPublishing) {
       this.#waiting.push(departure);
-      return;
+    } else {
+      this.#publishAll(departure);
     }
+  }
+
+  /**
+   * One message has made so many others leave that the rest must wait for the next turn: who gives the next with a callback, and keeps the message until
+   * then, loses nothing.
+   */
+  get isBusy(): boolean {
+    return this.#deaths >= MOST_DEATHS_IN_A_GO;
+  }
+
+  #publishAll(first: Departure): void {
     this.#isPublishing = true;
-    this.#publish(departure);
+    this.#publish(first);
     while (this.#waiting.length > 0) {
       const departures = this.#waiting;
       this.#waiting = [];
       for (const next of departures) this.#publish(next);
     }
     this.#isPublishing = false;
+    this.#deaths = 0;
+  }
+
+  #goOn(): void {
+    const later = this.#later;
+    this.#later = [];
+    for (const departure of later) this.#publishAll(departure);
   }
 
   /** Never throws: it would take others with it that are not to blame. */
@@ -93,6 +114,7 @@ export class DeadLetterer {
         return;
       }
       const letter = this.#write(route, queue, message, reason);
+      this.#deaths += letter.deaths.length;
       const queues = this.#targets(letter);
       const isReply = route.exchange === '' && this.#reply(letter);
       if (queues.length === 0) {

@@ -56,11 +56,10 @@ export class Departures {
     const { deadLetterExchange, deadLetterStrategy } = this.#queue.features;
     if (deadLetterExchange === null) {
       this.forget(message, position);
-    } else if (deadLetterStrategy === 'at-least-once') {
+    } else if (deadLetterStrategy === 'at-least-once' || this.#context.deadLetters.isBusy) {
       this.#handOver(position, { message, reason, isStuck: false });
     } else {
-      const count = this.deliveryCounts.get(position) ?? 0;
-      this.#context.deadLetters.deadLetter(this.#queue, message, reason, count, null);
+      this.#context.deadLetters.deadLetter(this.#queue, message, reason, null);
       // In the same go as the above, and so in the same record of the log: the message is here or there, never in both or neither.
       this.#store?.moved(message, position);
       this.deliveryCounts.delete(position);
@@ -80,15 +79,12 @@ export class Departures {
     addTaken: (message: Message) => number,
   ): void {
     const { deadLetterExchange, deadLetterStrategy } = this.#queue.features;
-    const count = this.deliveryCounts.get(position) ?? 0;
     if (copy === null || deadLetterExchange === null) {
       // Nobody wants it.
     } else if (deadLetterStrategy === 'at-least-once') {
-      const place = addTaken(copy);
-      if (count > 0) this.deliveryCounts.set(place, count);
-      this.#handOver(place, { message: copy, reason, isStuck: false });
+      this.#handOver(addTaken(copy), { message: copy, reason, isStuck: false });
     } else {
-      this.#context.deadLetters.deadLetter(this.#queue, copy, reason, count, null);
+      this.#context.deadLetters.deadLetter(this.#queue, copy, reason, null);
     }
     this.#store?.drop(position);
     this.deliveryCounts.delete(position);
@@ -97,7 +93,7 @@ export class Departures {
   /** A message that the queue never took goes to the dead letter exchange, if there is one. */
   turnAway(message: Message, reason: DeadLetterReason): void {
     if (this.#queue.features.deadLetterExchange === null) return;
-    this.#context.deadLetters.deadLetter(this.#queue, message, reason, 0, null);
+    this.#context.deadLetters.deadLetter(this.#queue, message, reason, null);
   }
 
   /** The queue is deleted. */
@@ -111,10 +107,10 @@ export class Departures {
     const { message, reason } = held;
     this.#held.set(position, held);
     held.isStuck = false;
-    const count = this.deliveryCounts.get(position) ?? 0;
-    this.#context.deadLetters.deadLetter(this.#queue, message, reason, count, (accepted) => {
+    const triesAgain = this.#queue.features.deadLetterStrategy === 'at-least-once';
+    this.#context.deadLetters.deadLetter(this.#queue, message, reason, (accepted) => {
       if (this.#held.get(position) !== held) return;
-      if (accepted) {
+      if (accepted || !triesAgain) {
         this.#held.delete(position);
         this.forget(message, position);
       } else {

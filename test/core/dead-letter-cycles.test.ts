@@ -93,7 +93,7 @@ class World {
       first = delivery?.message;
     });
     if (first === undefined) throw new Error('the queue is empty');
-    this.#letters.deadLetter(this.#queues[queue], first, reason, 0, null);
+    this.#letters.deadLetter(this.#queues[queue], first, reason, null);
     return first;
   }
 }

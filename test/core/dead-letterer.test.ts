@@ -2,6 +2,7 @@
 import t, { type Test } from 'tap';
 import { type BasicProperties, decodeProperties } from '../../codec/properties.ts';
 import { DeadLetterer } from '../../lib/core/dead-letterer.ts';
+import { MemoryAccount } from '../../lib/core/memory-account.ts';
 import type { Message } from '../../lib/core/message.ts';
 import type { Confirmation, Queue } from '../../lib/core/queue.ts';
 import type { VirtualHost } from '../../lib/core/virtual-host.ts';
@@ -13,8 +14,9 @@ const owner = ownerOf();
 const limit = (value: number) => ({ type: 'I', value }) as const;
 
 class Office {
-  readonly host: VirtualHost = createVirtualHost();
   readonly clock = new TestClock();
+  readonly memory = new MemoryAccount(2 ** 40, 2 ** 40);
+  readonly host: VirtualHost = createVirtualHost({ clock: this.clock, memory: this.memory });
   readonly letters = new DeadLetterer(this.host, this.clock, defect);
 
   queue(name: string, args: Parameters<typeof table>[0] = {}): Queue {
@@ -56,7 +58,7 @@ t.test('the dead letter: the same body, its own properties and route', async (t)
   const message = messageOf('body', { exchange: 'x', routingKey: 'k', properties });
   message.persistent = true;
   message.expiresAtMs = 5;
-  office.letters.deadLetter(queue, message, 'expired', 0, null);
+  office.letters.deadLetter(queue, message, 'expired', null);
   const letter = only(t, drain(target));
   t.equal(letter.bodyBuffer, message.bodyBuffer);
   t.equal(bodyText(letter), 'body');
@@ -78,7 +80,7 @@ t.test('a dead letter is as persistent as it says, whatever its queue made of it
   const queue = office.queue('q', { 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': 'dead' });
   const message = messageOf('', { properties: { deliveryMode: 1 } });
   message.persistent = true; // as quorum queues do
-  office.letters.deadLetter(queue, message, 'rejected', 0, null);
+  office.letters.deadLetter(queue, message, 'rejected', null);
   t.equal(only(t, drain(target)).persistent, false);
 });
 
@@ -89,12 +91,12 @@ t.test('without a key of its own it keeps those of the message, CC included', as
   const keyed = office.queue('keyed', { 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': 'other' });
   const CC = { type: 'A', value: [{ type: 'S', value: 'c1' }] } as const;
   const message = messageOf('', { exchange: 'x', routingKey: 'k', properties: { headers: table({ CC }) } });
-  office.letters.deadLetter(kept, message, 'rejected', 0, null);
+  office.letters.deadLetter(kept, message, 'rejected', null);
   t.same(
     targets.map((queue) => drain(queue).map((letter) => [letter.routingKey, propertiesOf(letter).headers?.has('CC')])),
     [[['k', true]], [['k', true]], []],
   );
-  office.letters.deadLetter(keyed, message, 'rejected', 0, null);
+  office.letters.deadLetter(keyed, message, 'rejected', null);
   t.same(
     targets.map((queue) => drain(queue).map((letter) => [letter.routingKey, propertiesOf(letter).headers?.has('CC')])),
     [[], [], [['other', false]]],
@@ -106,7 +108,7 @@ t.test('an exchange that is not there drops them until it is', async (t) => {
   const target = office.queue('dead');
   const queue = office.queue('q', { 'x-dead-letter-exchange': 'later' });
   const settled: boolean[] = [];
-  const publish = (): void => office.letters.deadLetter(queue, messageOf(''), 'rejected', 0, (it) => settled.push(it));
+  const publish = (): void => office.letters.deadLetter(queue, messageOf(''), 'rejected', (it) => settled.push(it));
   publish();
   office.exchange('later', 'fanout', ['dead']);
   publish();
@@ -123,7 +125,7 @@ t.test('names that are too long lead nowhere', async (t) => {
     office.queue('b', { 'x-dead-letter-exchange': 'all', 'x-dead-letter-routing-key': long }),
   ];
   const settled: boolean[] = [];
-  for (const queue of queues) office.letters.deadLetter(queue, messageOf(''), 'maxlen', 0, (it) => settled.push(it));
+  for (const queue of queues) office.letters.deadLetter(queue, messageOf(''), 'maxlen', (it) => settled.push(it));
   t.same(settled, [false, false]);
 });
 
@@ -134,8 +136,7 @@ t.test('an exchange that looks at headers sees those of the dead letter', async 
   const args = table({ 'x-match': 'any-with-x', 'x-first-death-reason': 'maxlen' });
   office.host.bind({ ...bindingTo('x', 'queue', 'dead'), arguments: args }, owner);
   const queue = office.queue('q', { 'x-dead-letter-exchange': 'x' });
-  for (const reason of ['maxlen', 'rejected'] as const)
-    office.letters.deadLetter(queue, messageOf(''), reason, 0, null);
+  for (const reason of ['maxlen', 'rejected'] as const) office.letters.deadLetter(queue, messageOf(''), reason, null);
   t.equal(target.messageCount, 1);
 });
 
@@ -147,9 +148,9 @@ t.test('a client that waits for a reply gets it', async (t) => {
   const copied = office.queue('copied', { 'x-dead-letter-exchange': '' });
   const CC = { type: 'A', value: [{ type: 'S', value: address }] } as const;
   const settled: boolean[] = [];
-  office.letters.deadLetter(named, messageOf('a'), 'rejected', 0, (it) => settled.push(it));
+  office.letters.deadLetter(named, messageOf('a'), 'rejected', (it) => settled.push(it));
   const message = messageOf('b', { routingKey: 'nobody', properties: { headers: table({ CC }) } });
-  office.letters.deadLetter(copied, message, 'rejected', 0, (it) => settled.push(it));
+  office.letters.deadLetter(copied, message, 'rejected', (it) => settled.push(it));
   t.same(inbox.texts, ['a', 'b']);
   t.same(settled, [true, true]);
 });
@@ -160,9 +161,9 @@ t.test('only the queues where it would go in circles are left out', async (t) =>
   const other = office.queue('other');
   office.exchange('x', 'fanout', ['q', 'other']);
   const settled: boolean[] = [];
-  office.letters.deadLetter(queue, messageOf(''), 'expired', 0, (it) => settled.push(it));
+  office.letters.deadLetter(queue, messageOf(''), 'expired', (it) => settled.push(it));
   t.same([queue.messageCount, other.messageCount], [0, 1]);
-  office.letters.deadLetter(queue, messageOf(''), 'rejected', 0, (it) => settled.push(it));
+  office.letters.deadLetter(queue, messageOf(''), 'rejected', (it) => settled.push(it));
   t.same([queue.messageCount, other.messageCount], [1, 2]);
   t.same(settled, [true, true]);
 });
@@ -171,7 +172,7 @@ t.test('a cycle reaches nobody', async (t) => {
   const office = new Office();
   const queue = office.queue('q', { 'x-dead-letter-exchange': '' });
   const settled: boolean[] = [];
-  office.letters.deadLetter(queue, messageOf(''), 'expired', 0, (it) => settled.push(it));
+  office.letters.deadLetter(queue, messageOf(''), 'expired', (it) => settled.push(it));
   t.same(settled, [false]);
   t.equal(queue.messageCount, 0);
 });
@@ -191,14 +192,14 @@ t.test('it is told when all queues have it, once, and whether one refused', asyn
     [false, true],
   ]) {
     const settled: boolean[] = [];
-    office.letters.deadLetter(queue, messageOf(''), 'rejected', 0, (it) => settled.push(it));
+    office.letters.deadLetter(queue, messageOf(''), 'rejected', (it) => settled.push(it));
     for (const answer of answers) {
       t.same(settled, []);
       waiting.shift()?.settled(answer);
     }
     t.same(settled, [answers.every((answer) => answer)]);
   }
-  office.letters.deadLetter(queue, messageOf(''), 'rejected', 0, null);
+  office.letters.deadLetter(queue, messageOf(''), 'rejected', null);
   t.equal(waiting.length, 0, 'nobody is asked when nobody cares');
 });
 
@@ -207,7 +208,7 @@ t.test('a full queue that refuses', async (t) => {
   const target = office.queue('dead', { 'x-max-length': limit(1), 'x-overflow': 'reject-publish' });
   const queue = office.queue('q', { 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': 'dead' });
   const settled: boolean[] = [];
-  for (let i = 0; i < 2; i++) office.letters.deadLetter(queue, messageOf(''), 'rejected', 0, (it) => settled.push(it));
+  for (let i = 0; i < 2; i++) office.letters.deadLetter(queue, messageOf(''), 'rejected', (it) => settled.push(it));
   t.same(settled, [true, false]);
   t.equal(target.messageCount, 1);
 });
@@ -230,6 +231,7 @@ t.test('a long chain of full queues, each of which makes room, is no chain of ca
   for (let i = 0; i < length; i++) office.host.queues.get(`q${i}`)?.publish(messageOf(String(i)), null);
   t.equal(last.messageCount, 0);
   first.publish(messageOf('new'), null);
+  for (let turns = 0; turns < 100 && last.messageCount === 0; turns++) office.clock.endTurn();
   t.equal(bodyText(only(t, drain(last))), String(length - 1));
   for (const [queue, text] of [
     ['q0', 'new'],
@@ -243,8 +245,21 @@ t.test('a long chain of full queues, each of which makes room, is no chain of ca
 
 t.test('a message goes through queues without room in one go', async (t) => {
   const office = new Office();
+  const { first, last } = chain(office, 40, 0);
+  first.publish(messageOf('short way'), null);
+  t.equal(bodyText(only(t, drain(last))), 'short way');
+});
+
+t.test('a long way takes several turns, and the message is in one of the queues all the time', async (t) => {
+  const office = new Office();
   const { first, last } = chain(office, 100, 0);
   first.publish(messageOf('long way'), null);
+  let turns = 0;
+  for (; last.messageCount === 0 && turns < 100; turns++) {
+    t.ok(office.memory.usedBytes > 0, 'it is held');
+    office.clock.endTurn();
+  }
+  t.ok(turns > 1 && turns < 80, `${turns} turns`);
   const letter = only(t, drain(last));
   t.equal(bodyText(letter), 'long way');
   const deaths = propertiesOf(letter).headers?.get('x-death');
@@ -262,10 +277,10 @@ t.test('those that leave because of a dead letter follow it in the same go, in t
     const text = bodyText(message);
     told.push(text);
     if (text !== 'a') return;
-    for (const next of ['b', 'c']) letters.deadLetter(queue, messageOf(next), 'maxlen', 0, () => undefined);
+    for (const next of ['b', 'c']) letters.deadLetter(queue, messageOf(next), 'maxlen', () => undefined);
     told.push('after a');
   };
-  letters.deadLetter(queue, messageOf('a'), 'maxlen', 0, null);
+  letters.deadLetter(queue, messageOf('a'), 'maxlen', null);
   t.same(told, ['a', 'after a', 'b', 'c']);
 });
 
@@ -278,12 +293,12 @@ t.test('a defect is one of that dead letter alone', async (t) => {
   const { publish } = target;
   target.publish = () => {
     target.publish = publish;
-    letters.deadLetter(queue, messageOf('next'), 'maxlen', 0, null);
+    letters.deadLetter(queue, messageOf('next'), 'maxlen', null);
     throw new Error('a defect');
   };
-  letters.deadLetter(queue, messageOf('first'), 'maxlen', 0, () => t.fail('nobody knows who has it'));
+  letters.deadLetter(queue, messageOf('first'), 'maxlen', () => t.fail('nobody knows who has it'));
   t.match(defects, [{ message: 'a defect' }]);
   t.equal(bodyText(only(t, drain(target))), 'next');
-  letters.deadLetter(queue, messageOf('later'), 'maxlen', 0, null);
+  letters.deadLetter(queue, messageOf('later'), 'maxlen', null);
   t.equal(bodyText(only(t, drain(target))), 'later');
 });

@@ -129,11 +129,18 @@ t.test('what a queue has to do by arguments and policies', async (t) => {
     ],
     [{ 'x-dead-letter-exchange': '' }, { 'dead-letter-exchange': 'b' }, { deadLetterExchange: '' }],
     [{}, { 'dead-letter-exchange': 'b' }, { deadLetterExchange: 'b' }],
-    [{}, { 'dead-letter-strategy': 'at-least-once' }, { deadLetterStrategy: 'at-least-once' }],
+    // Only a quorum queue that refuses what does not fit keeps messages until their dead letters are safe.
+    [{}, { 'dead-letter-strategy': 'at-least-once', overflow: 'reject-publish' }, { overflow: 'reject-publish' }],
+    [{ 'x-queue-type': 'quorum' }, { 'dead-letter-strategy': 'at-least-once' }, {}],
     [
-      { 'x-dead-letter-strategy': 'at-most-once' },
+      { 'x-queue-type': 'quorum' },
+      { 'dead-letter-strategy': 'at-least-once', overflow: 'reject-publish' },
+      { deadLetterStrategy: 'at-least-once', overflow: 'reject-publish' },
+    ],
+    [
+      { 'x-queue-type': 'quorum', 'x-dead-letter-strategy': 'at-most-once', 'x-overflow': 'reject-publish' },
       { 'dead-letter-strategy': 'at-least-once' },
-      { deadLetterStrategy: 'at-most-once' },
+      { overflow: 'reject-publish' },
     ],
     [{ 'x-consumer-timeout': int(7) }, { 'consumer-timeout': 5 }, { consumerTimeoutMs: 5 }],
     [{}, { 'consumer-timeout': 5 }, { consumerTimeoutMs: 5 }],

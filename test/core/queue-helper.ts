@@ -18,7 +18,6 @@ export interface RecordedLetter {
   readonly queue: Queue;
   readonly message: Message;
   readonly reason: DeadLetterReason;
-  readonly deliveryCount: number;
   /** Null where nobody waits. */
   readonly settled: Settled | null;
 }
@@ -39,14 +38,8 @@ export class DeadLetterRecorder extends DeadLetterer {
     return this.letters.map(({ message, reason }) => `${bodyText(message)} ${reason}`);
   }
 
-  override deadLetter(
-    queue: Queue,
-    message: Message,
-    reason: DeadLetterReason,
-    deliveryCount: number,
-    settled: Settled | null,
-  ): void {
-    const letter = { queue, message, reason, deliveryCount, settled };
+  override deadLetter(queue: Queue, message: Message, reason: DeadLetterReason, settled: Settled | null): void {
+    const letter = { queue, message, reason, settled };
     this.letters.push(letter);
     this.onLetter?.(letter);
   }

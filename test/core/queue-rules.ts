@@ -108,7 +108,7 @@ export class QueueRules {
     return entry;
   }
 
-  protected letter({ message, reason, deliveryCount, settled }: RecordedLetter): void {
+  protected letter({ message, reason, settled }: RecordedLetter): void {
     const id = idOf(message);
     const { deadLetterExchange, deadLetterStrategy } = this.features;
     assert.notEqual(deadLetterExchange, null);
@@ -122,13 +122,11 @@ export class QueueRules {
       return;
     }
     if (id === this.refused?.id) {
-      assert.deepEqual([reason, deliveryCount, settled], ['maxlen', 0, null]);
+      assert.deepEqual([reason, settled], ['maxlen', null]);
       this.refused = null;
       return;
     }
     const entry = this.leaves(id, reason);
-    const isCounted = this.settings.isQuorum || (this.store !== null && entry.persistent);
-    assert.equal(deliveryCount, isCounted ? entry.returns : 0);
     if (deadLetterStrategy === 'at-most-once') assert.equal(settled, null);
     else this.held.set(id, { entry, reason, settled, stuckAtMs: 0, isAccepted: false });
   }
