@@ -9,10 +9,13 @@ import type { FindingKind } from './findings.ts';
 import type { KillPlan } from './kill-plan.ts';
 
 // A machine that is busy with other tests takes its time to start brokers.
-t.setTimeout(120_000);
+t.setTimeout(180_000);
 
 const seed = Number(process.env.CRASH_SEED ?? Date.now() % 1_000_000);
 const KILLS = 6;
+
+const AT_REST: KillPlan = { moment: 'started', nth: 1, delayMs: 500, how: 'rest', stopMs: 0, latestMs: 10_000 };
+const IN_FLIGHT: KillPlan = { ...AT_REST, how: 'kill' };
 
 t.test(`what was confirmed survives ${KILLS} kills, CRASH_SEED=${seed}`, async (t) => {
   // Not in a folder of tap's, which goes with the test: after a failure the data must stay.
@@ -24,10 +27,20 @@ t.test(`what was confirmed survives ${KILLS} kills, CRASH_SEED=${seed}`, async (
   else experiment.clean();
   t.equal(figures.kills, KILLS);
   t.ok(figures.confirmed > 0 && figures.acknowledged > 0 && figures.commits > 0, 'and clients came to something');
+  t.ok(figures.deadLetters > 0 && figures.delayed > 0 && figures.expired > 0, 'and so did time');
+  t.ok(figures.pagedExpiring > 0 && figures.pagedDelayed > 0, 'which messages spent on disk');
 });
 
-const AT_REST: KillPlan = { moment: 'started', nth: 1, delayMs: 500, how: 'rest', stopMs: 0, latestMs: 10_000 };
-const IN_FLIGHT: KillPlan = { ...AT_REST, how: 'kill' };
+t.test(`a dead letter whose message was confirmed is there, CRASH_SEED=${seed}`, async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'leveret-crash-'));
+  // What goes on at once is confirmed when its dead letter is safe: the moment after such a confirm is the worst.
+  const plan: KillPlan = { ...IN_FLIGHT, moment: 'letter confirmed', nth: 1 + (seed % 70), delayMs: 0, latestMs: 2000 };
+  const experiment = new Experiment({ seed, kills: 2, folder, brief: true, plan });
+  await experiment.run();
+  if (experiment.model.findings.total > 0) t.fail(experiment.failure());
+  else experiment.clean();
+  t.equal(experiment.model.figures.kills, 2);
+});
 
 /** Runs an experiment that must fail, and gives what it found. */
 async function findingsOf(options: Omit<ExperimentOptions, 'seed' | 'kills'>): Promise<ReadonlySet<FindingKind>> {

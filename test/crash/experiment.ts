@@ -2,12 +2,15 @@
 // with what it has after each death or after several.
 import { cpSync, lstatSync, mkdirSync, rmSync } from 'node:fs';
 import { BrokerProcess } from './broker-process.ts';
+import { CHAIN_PLANS } from './chain-plans.ts';
 import { Consumer } from './consumer.ts';
+import { Courier } from './courier.ts';
 import type { FindingKind } from './findings.ts';
 import { drawPlan, Executioner, FolderWatch, type KillPlan } from './kill-plan.ts';
 import { MessageFactory } from './messages.ts';
 import { Model } from './model.ts';
 import { Owner } from './owner.ts';
+import { countPaged } from './paged.ts';
 import { type Actor, Publisher } from './publisher.ts';
 import { Source } from './publishing.ts';
 import { diceOf, mixSeeds } from './random.ts';
@@ -15,6 +18,7 @@ import { Session } from './session.ts';
 import { addSharedQueues, checkTopology } from './topology.ts';
 import { Transactor } from './transactor.ts';
 import { verify } from './verify.ts';
+import { verifyChains } from './verify-chains.ts';
 
 /** A signal or an exit code. */
 type End = 'SIGKILL' | 0;
@@ -44,6 +48,8 @@ export interface ExperimentOptions {
 
 /** Small enough that segments, pages, checkpoints and merges happen all the time. */
 const BROKER_ARGS = ['--segment-size-bytes', '1MiB', '--memory-budget-bytes', '1MiB'];
+/** The chains are shared out among so many. */
+const COURIERS = 4;
 /** A start that takes longer is none. */
 const START_LIMIT_MS = 60_000;
 /** Clients that were told to stop, and a broker that was, do so within this time. */
@@ -74,7 +80,12 @@ export class Experiment {
       ...[0, 1, 2].map((index) => new Publisher(index, model, factory)),
       ...[0, 1, 2, 3].map((index) => new Consumer(index, model, factory)),
       ...[0, 1].map((index) => new Owner(index, model, factory)),
+      new Owner(2, model, factory, [{ maxPriority: 5 }, { isQuorum: true }]),
       ...[0, 1].map((index) => new Transactor(index, model, factory)),
+      ...Array.from({ length: COURIERS }, (_, index) => {
+        const plans = CHAIN_PLANS.filter((_, i) => i % COURIERS === index);
+        return new Courier(index, plans, model, factory);
+      }),
     ];
     this.#verifier = new Source('verifier', { sizes: 'small', transientOneIn: 0 }, factory);
     if (options.folder !== 'none') mkdirSync(options.folder, { recursive: true });
@@ -114,10 +125,11 @@ export class Experiment {
   progress(): string {
     const { figures } = this.model;
     const { how = 'end', moment = '', nth = 0, delayMs = 0 } = this.#plan ?? {};
-    const queued = this.model.ledgers.reduce((sum, ledger) => sum + ledger.size, 0);
+    const all = [...this.model.ledgers, ...this.model.chains];
+    const queued = all.reduce((sum, ledger) => sum + ledger.size, 0);
     return (
       `life ${this.#life}: ${how} ${nth}. ${moment} + ${delayMs} ms; ${figures.kills} kills, ${figures.published} published, ` +
-      `${figures.confirmed} confirmed, ${figures.delivered} delivered, ${figures.commits} commits, ${queued} open, ` +
+      `${figures.confirmed} confirmed, ${figures.delivered} delivered, ${figures.commits} commits, ${figures.deadLetters} dead letters, ${queued} open, ` +
       `recovery ${Math.round(this.#recoveryMs)} ms`
     );
   }
@@ -230,9 +242,14 @@ export class Experiment {
     const { model } = this;
     const compare = async (): Promise<void> => {
       this.#isComparing = true;
-      await verify(session, model, this.#factory, this.#verifier, dice).finally(() => {
+      const parts = { session, model, factory: this.#factory, source: this.#verifier, dice };
+      const wait = plan === undefined || (this.#options.brief !== true && dice.once(4));
+      try {
+        await verifyChains({ ...parts, wait });
+        await verify(session, model, this.#factory, this.#verifier, dice);
+      } finally {
         this.#isComparing = false;
-      });
+      }
     };
     await checkTopology(session, model, this.#sharedDeclared);
     this.#sharedDeclared = true;
@@ -284,6 +301,7 @@ export class Experiment {
     const { findings, figures } = this.model;
     const { code, signal } = await broker.exited;
     this.#lastOutput = broker.output();
+    countPaged(this.#options.folder, figures);
     if (signal === 'SIGKILL') figures.kills++;
     else figures.gracefulStops++;
     if (broker.defect !== undefined) findings.add('broker', `logged ${broker.defect}`);

@@ -26,6 +26,14 @@ export const FINDING_KINDS = [
   'topology',
   /** The broker refused, returned or closed what it should not have. */
   'refused',
+  /** There before its time: it left a queue before its deadline, or an exchange before its delay was over. */
+  'early',
+  /** Delivered after its deadline. */
+  'late',
+  /** Its x-death header does not tell what happened to it. */
+  'death',
+  /** Its x-delivery-count is wrong, or it was delivered more often than the limit allows. */
+  'count',
   /** Nothing comes any more though something should. */
   'stalled',
   /** The broker ended by itself, logged a defect, or did not start. */
@@ -93,6 +101,14 @@ export interface Figures {
   doubtfulCommits: number;
   drains: number;
   drainedMessages: number;
+  /** Dead letters that were delivered, and messages that were delivered after their delay. */
+  deadLetters: number;
+  delayed: number;
+  /** Messages that went when their deadline came, nobody having got them. */
+  expired: number;
+  /** Runs in pages, as deaths left them, of messages that expire within the hour, and of messages that are held back. */
+  pagedExpiring: number;
+  pagedDelayed: number;
   readonly recoveryMs: number[];
 }
 
@@ -113,6 +129,11 @@ export function noFigures(): Figures {
     doubtfulCommits: 0,
     drains: 0,
     drainedMessages: 0,
+    deadLetters: 0,
+    delayed: 0,
+    expired: 0,
+    pagedExpiring: 0,
+    pagedDelayed: 0,
     recoveryMs: [],
   };
 }

@@ -5,16 +5,22 @@ import { type Entry, Stream } from './ledger.ts';
 import { MessageFactory } from './messages.ts';
 import { Model, type Publication } from './model.ts';
 
-/** What clients see, in short words, of queues `q` and `other`, and `own`, which one actor has for itself. */
+/**
+ * What clients see, in short words, of queues `q` and `other`, and `own`, which one actor has for itself; `ranked` has priorities, `quorum`
+ * is a quorum queue.
+ */
 export class History {
   readonly model = new Model();
   readonly #factory = new MessageFactory(1);
   readonly #next = new Map<string, number>();
   readonly #publications = new Map<string, Publication>();
   #stream = new Stream('somebody');
+  #rankedSequence = 0;
 
   constructor() {
     for (const name of ['q', 'other', 'own']) this.model.addQueue(name, name === 'own').existence = 'yes';
+    this.model.addQueue('ranked', true, { maxPriority: 5 }).existence = 'yes';
+    this.model.addQueue('quorum', true, { isQuorum: true }).existence = 'yes';
     for (const name of ['p', 'r']) this.#factory.register(name, { sizes: 'small', transientOneIn: 0 });
     this.#factory.register('transient', { sizes: 'small', transientOneIn: 1 });
   }
@@ -32,6 +38,14 @@ export class History {
   confirmed(publisher = 'p', queues = ['q']): string {
     const id = this.publish(publisher, queues);
     this.confirm(id);
+    return id;
+  }
+
+  /** Publishes to `ranked` with a priority, and gets the confirm. */
+  ranked(priority: number): string {
+    const id = `p:${this.#rankedSequence++}`;
+    const ledger = this.model.queue('ranked');
+    ledger.confirm(ledger.published({ id, transient: false, bytes: 0, priority, commit: null }));
     return id;
   }
 

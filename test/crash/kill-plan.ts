@@ -25,7 +25,7 @@ export function drawPlan(dice: Dice, brief: boolean): KillPlan {
 }
 
 function drawMoment(dice: Dice, brief: boolean): Pick<KillPlan, 'moment' | 'nth' | 'delayMs'> {
-  switch (dice.roll(12)) {
+  switch (dice.roll(15)) {
     case 0:
       return { moment: 'confirm', nth: 1, delayMs: 0 };
     case 1:
@@ -46,6 +46,12 @@ function drawMoment(dice: Dice, brief: boolean): Pick<KillPlan, 'moment' | 'nth'
     case 9:
       return { moment: 'drain', nth: 1, delayMs: dice.roll(100) };
     case 10:
+      return { moment: 'rejection', nth: between(dice, 1, 40), delayMs: dice.roll(4) };
+    case 11:
+      return { moment: 'dead letter', nth: between(dice, 1, 200), delayMs: dice.roll(4) };
+    case 12:
+      return { moment: 'letter confirmed', nth: between(dice, 1, 100), delayMs: 0 };
+    case 13:
       // Long enough for backlogs that don't fit in memory.
       return { moment: 'started', nth: 1, delayMs: brief ? between(dice, 300, 800) : between(dice, 500, 4000) };
     default:

@@ -4,18 +4,9 @@
 // must never be seen again. Doubts come with a crash, for what the broker had not answered by then, and go when the message
 // is seen, or is found missing, afterwards.
 import type { Commit } from './commit.ts';
-import type { Figures, FindingKind, Findings } from './findings.ts';
-
-/** Why a message may be missing, as bits. */
-const UNCONFIRMED = 1;
-const ACKNOWLEDGED = 2;
-const TRANSIENT = 4;
-/** Purged, or deleted with its queue. */
-const REMOVED = 8;
-/** The commit that publishes it is in doubt. */
-const COMMIT = 16;
-/** The commit that acknowledges it is in doubt. */
-const ACK_COMMIT = 32;
+import type { FindingKind } from './findings.ts';
+import { misplaced } from './order.ts';
+import { ACK_COMMIT, ACKNOWLEDGED, COMMIT, REMOVED, TRANSIENT, UNCONFIRMED, type World } from './world.ts';
 
 /** One message in one queue. */
 export interface Entry {
@@ -24,6 +15,8 @@ export interface Entry {
   readonly sequence: number;
   readonly transient: boolean;
   readonly bytes: number;
+  /** What has a higher one is delivered first. */
+  readonly priority: number;
   /** The life of the broker in which it was published. */
   readonly born: number;
   readonly commit: Commit | null;
@@ -38,26 +31,24 @@ export interface Entry {
   /** When it was published, and when it was known to be in the queue, in messages published by then. */
   readonly publishedAt: number;
   knownAt: number;
+  /** It came back to a quorum queue, which may put it at its end. */
+  isDisplaced: boolean;
   /** Its place among those that a drain found; -1 before. */
   rank: number;
 }
 
-/** What all ledgers share. */
-export interface World {
-  /** Counts the broker's processes. */
-  life: number;
-  /** The broker was told to stop: it gives back what clients have, and does not hear them any more. */
-  isStopping: boolean;
-  /** Counts what is published: the experiment's clock. */
-  clock: number;
-  readonly findings: Findings;
-  readonly figures: Figures;
+/** How a queue differs from a plain one. */
+export interface QueueTraits {
+  /** Priorities up to this count; none do in a plain queue. */
+  readonly maxPriority?: number;
+  /** What is transient survives as well. */
+  readonly isQuorum?: boolean;
 }
 
 /** What one channel got from one queue. */
 export class Stream {
   readonly who: string;
-  /** Of each publisher the newest sequence that was not a redelivery. */
+  /** Of each publisher and priority the newest sequence that was not a redelivery. */
   readonly newest = new Map<string, number>();
 
   constructor(who: string) {
@@ -69,6 +60,7 @@ export interface NewEntry {
   readonly id: string;
   readonly transient: boolean;
   readonly bytes: number;
+  readonly priority?: number;
   readonly commit: Commit | null;
 }
 
@@ -76,6 +68,7 @@ export class QueueLedger {
   readonly name: string;
   /** Only one actor uses it, and takes messages one by one: then what happens in it is known exactly. */
   readonly exclusive: boolean;
+  readonly traits: QueueTraits;
   /** Whether the queue is there; `maybe` when a crash cut a declaration or a deletion off. */
   existence: 'yes' | 'no' | 'maybe' = 'no';
   readonly #world: World;
@@ -87,9 +80,10 @@ export class QueueLedger {
   #nextRank = 0;
   bytes = 0;
 
-  constructor(name: string, exclusive: boolean, world: World) {
+  constructor(name: string, exclusive: boolean, world: World, traits: QueueTraits = {}) {
     this.name = name;
     this.exclusive = exclusive;
+    this.traits = traits;
     this.#world = world;
   }
 
@@ -97,14 +91,16 @@ export class QueueLedger {
     return this.#entries.size;
   }
 
-  published({ id, transient, bytes, commit }: NewEntry): Entry {
+  published({ id, transient, bytes, priority = 0, commit }: NewEntry): Entry {
+    const { maxPriority = 0, isQuorum = false } = this.traits;
     const colon = id.lastIndexOf(':');
     const entry: Entry = {
       id,
       publisher: id.slice(0, colon),
       sequence: Number(id.slice(colon + 1)),
-      transient,
+      transient: transient && !isQuorum,
       bytes,
+      priority: Math.min(priority, maxPriority),
       born: this.#world.life,
       commit,
       ackCommit: null,
@@ -115,6 +111,7 @@ export class QueueLedger {
       seen: false,
       publishedAt: ++this.#world.clock,
       knownAt: Number.POSITIVE_INFINITY,
+      isDisplaced: false,
       rank: -1,
     };
     this.#entries.set(id, entry);
@@ -169,14 +166,16 @@ export class QueueLedger {
 
   returned(entry: Entry): void {
     if (entry.place === 'client') entry.place = 'queue';
+    if (this.traits.isQuorum === true) entry.isDisplaced = true;
     this.#world.figures.requeued++;
   }
 
   /** The head of an exclusive queue was taken, or nothing was there: no message that must be there may stand before it. */
   checkHead(id: string | null): void {
-    for (const entry of this.#entries.values()) {
+    if (id !== null && this.#entries.get(id)?.isDisplaced === true) return;
+    for (const entry of this.#inOrder()) {
       if (entry.id === id) return;
-      if (entry.place !== 'queue' || !this.#isRequired(entry)) continue;
+      if (entry.place !== 'queue' || !this.#isRequired(entry) || (id !== null && entry.isDisplaced)) continue;
       if (id === null) this.#report('lost', `${this.#describe(entry)}, but basic.get finds nothing`);
       else this.#report('reordered', `${id} is delivered before ${this.#describe(entry)}`);
       return;
@@ -316,41 +315,30 @@ export class QueueLedger {
   }
 
   #checkStream(entry: Entry, { who, newest }: Stream): void {
-    const before = newest.get(entry.publisher);
+    const kin = `${entry.publisher} ${entry.priority}`;
+    const before = newest.get(kin);
     if (before !== undefined && before >= entry.sequence) {
       this.#report('reordered', `${this.#describe(entry)} is delivered to ${who} after ${entry.publisher}:${before}`);
     }
-    newest.set(entry.publisher, entry.sequence);
+    newest.set(kin, entry.sequence);
   }
 
-  /**
-   * Each publisher's messages stand in the order of publishing; what was known to be there before something else was
-   * published stands before that, whoever published it; and what a drain found stands in the order of that drain.
-   */
   #checkOrder(drained: readonly Entry[]): void {
-    const newest = new Map<string, Entry>();
     const once = new Set<Entry>();
-    let youngest: Entry | undefined;
-    let ranked: Entry | undefined;
     for (const entry of drained) {
       if (once.has(entry)) this.#report('duplicate', `${this.#describe(entry)} was drained twice`);
       once.add(entry);
-      const older = newest.get(entry.publisher);
-      const before =
-        older !== undefined && older.sequence > entry.sequence
-          ? older
-          : youngest !== undefined && youngest.publishedAt > entry.knownAt
-            ? youngest
-            : ranked !== undefined && entry.rank !== -1 && ranked.rank > entry.rank
-              ? ranked
-              : undefined;
-      if (before !== undefined) {
-        this.#report('reordered', `${this.#describe(entry)} stands behind ${this.#describe(before)}`);
-      }
-      newest.set(entry.publisher, entry);
-      if (youngest === undefined || entry.publishedAt > youngest.publishedAt) youngest = entry;
-      if (entry.rank !== -1) ranked = entry;
     }
+    for (const [entry, before] of misplaced(drained.filter(({ isDisplaced }) => !isDisplaced))) {
+      this.#report('reordered', `${this.#describe(entry)} stands behind ${this.#describe(before)}`);
+    }
+  }
+
+  /** As basic.get gives them. */
+  #inOrder(): Iterable<Entry> {
+    const entries = this.#entries.values();
+    if (this.traits.maxPriority === undefined) return entries;
+    return [...entries].sort((a, b) => b.priority - a.priority);
   }
 
   #describe(entry: Entry): string {

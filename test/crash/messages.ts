@@ -7,9 +7,13 @@ import { between, diceOf, mixSeeds } from './random.ts';
 
 /** What a publisher's messages are like. */
 export interface Profile {
-  readonly sizes: 'mixed' | 'small';
+  readonly sizes: 'mixed' | 'medium' | 'small';
   /** One in so many messages is transient; 0 for none. */
   readonly transientOneIn: number;
+  /** Expirations up to so many ms, for most messages; without this they never come to pass. */
+  readonly expiresWithinMs?: number;
+  /** Delays up to so many ms, for most messages. */
+  readonly delaysWithinMs?: number;
 }
 
 /** A message that is ready to be published. */
@@ -21,12 +25,16 @@ export interface Draft {
   readonly transient: boolean;
   readonly content: Buffer;
   readonly options: Options.Publish;
+  /** Infinity for none. */
+  readonly expirationMs: number;
+  readonly delayMs: number;
 }
 
 /** What stands in front of each body that has room for it: publisher, sequence, length, CRC-32 of the rest; four bytes each. */
 const HEADER_BYTES = 16;
 const LARGEST = 1_048_576;
 const POOL_BYTES = 2 * LARGEST;
+export const DELAY_HEADER = 'x-delay';
 
 export class MessageFactory {
   readonly #seed: number;
@@ -52,9 +60,17 @@ export class MessageFactory {
     const dice = diceOf(this.#seed, index, sequence);
     const id = `${publisher}:${sequence}`;
     const transient = profile.transientOneIn > 0 && dice.once(profile.transientOneIn);
-    const size = profile.sizes === 'small' ? dice.roll(200) : mixedSize(dice);
+    const size = drawSize(dice, profile);
     const content = this.#body(dice, index, sequence, size);
-    return { id, publisher, sequence, transient, content, options: drawOptions(dice, id, transient) };
+    const options = drawOptions(dice, id, transient);
+    const { expiresWithinMs, delaysWithinMs } = profile;
+    if (expiresWithinMs !== undefined) {
+      options.expiration = dice.once(4) ? undefined : String(drawWait(dice, expiresWithinMs));
+    }
+    const delayMs = delaysWithinMs === undefined || dice.once(8) ? 0 : drawWait(dice, delaysWithinMs);
+    if (delayMs > 0) options.headers[DELAY_HEADER] = delayMs;
+    const expirationMs = options.expiration === undefined ? Number.POSITIVE_INFINITY : Number(options.expiration);
+    return { id, publisher, sequence, transient, content, options, expirationMs, delayMs };
   }
 
   /** What is wrong with a delivered message; undefined when nothing is. */
@@ -87,6 +103,11 @@ export class MessageFactory {
   }
 }
 
+function drawSize(dice: Dice, { sizes }: Profile): number {
+  if (sizes === 'mixed') return mixedSize(dice);
+  return sizes === 'small' || dice.once(2) ? dice.roll(200) : dice.roll(6000);
+}
+
 /** Mostly small, as messages are; some of 100 KB, and few of 1 MB, which don't fit in a page's block. */
 function mixedSize(dice: Dice): number {
   const share = dice.roll(1000);
@@ -98,8 +119,15 @@ function mixedSize(dice: Dice): number {
   return between(dice, 900_000, LARGEST);
 }
 
-function drawOptions(dice: Dice, id: string, transient: boolean): Options.Publish {
-  const options: Options.Publish = { messageId: id, deliveryMode: transient ? 1 : 2, headers: drawHeaders(dice) };
+/** From nothing to the most; some are short, so that much happens while others wait. */
+function drawWait(dice: Dice, mostMs: number): number {
+  return dice.once(3) ? between(dice, 0, Math.min(50, mostMs)) : between(dice, 0, mostMs);
+}
+
+type DraftOptions = Options.Publish & { headers: Record<string, unknown> };
+
+function drawOptions(dice: Dice, id: string, transient: boolean): DraftOptions {
+  const options: DraftOptions = { messageId: id, deliveryMode: transient ? 1 : 2, headers: drawHeaders(dice) };
   if (dice.once(2)) options.contentType = dice.pick(['text/plain', 'application/json', '']);
   if (dice.once(4)) options.contentEncoding = 'utf-8';
   if (dice.once(4)) options.priority = dice.roll(256);

@@ -165,6 +165,52 @@ t.test('order', async (t) => {
   });
 });
 
+t.test('order of priorities', async (t) => {
+  for (const [title, order, expected] of [
+    ['the highest first', [2, 3, 1, 0], []],
+    ['a lower one before a higher one', [1, 2, 3, 0], ['reordered']],
+    ['two of one priority, the highest that there is, the wrong way round', [3, 2, 1, 0], ['reordered']],
+  ] as const) {
+    for (const crashes of [false, true]) {
+      check(t, `${title}, ${crashes ? 'after' : 'without'} a crash`, expected, (h) => {
+        const ids = [0, 3, 9, 5].map((priority) => h.ranked(priority));
+        if (crashes) h.crash();
+        const drained = order.map((index) => ids[index]);
+        h.drain(drained, crashes ? 4 : 0, 'ranked');
+      });
+    }
+  }
+  check(t, 'of what is taken first', ['reordered'], (h) => {
+    const id = h.ranked(1);
+    h.ranked(2);
+    h.model.queue('ranked').checkHead(id);
+  });
+  check(t, 'of what is taken first, which came last', [], (h) => {
+    h.ranked(1);
+    h.model.queue('ranked').checkHead(h.ranked(2));
+  });
+});
+
+t.test('a quorum queue', async (t) => {
+  check(t, 'keeps what is transient', ['lost'], (h) => {
+    h.confirmed('transient', ['quorum']);
+    h.crash();
+    h.drain([], 0, 'quorum');
+  });
+  check(t, 'puts what comes back at its end', [], (h) => {
+    const ids = [h.confirmed('p', ['quorum']), h.confirmed('p', ['quorum'])];
+    h.model.queue('quorum').returned(h.deliver(ids[0], false, 'quorum'));
+    h.crash();
+    h.drain([ids[1], ids[0]], 2, 'quorum');
+  });
+  check(t, 'keeps the rest in order', ['reordered'], (h) => {
+    const ids = [h.confirmed('p', ['quorum']), h.confirmed('p', ['quorum']), h.confirmed('p', ['quorum'])];
+    h.model.queue('quorum').returned(h.deliver(ids[0], false, 'quorum'));
+    h.crash();
+    h.drain([ids[2], ids[1], ids[0]], 3, 'quorum');
+  });
+});
+
 t.test('what was acknowledged', async (t) => {
   check(t, 'and flushed comes back', ['resurrected'], (h) => {
     const id = h.confirmed();

@@ -1,8 +1,12 @@
 // All queues of the experiment, and what was published to them, over all lives of the broker.
+
+import { ChainLedger } from './chain-ledger.ts';
+import type { ChainPlan } from './chain-plans.ts';
 import { Commit } from './commit.ts';
 import { type FindingKind, Findings, noFigures } from './findings.ts';
-import { type Entry, QueueLedger, type World } from './ledger.ts';
+import { type Entry, QueueLedger, type QueueTraits } from './ledger.ts';
 import type { Draft } from './messages.ts';
+import type { World } from './world.ts';
 
 /** A message on its way: what its confirm will be about. */
 export interface Publication {
@@ -14,6 +18,7 @@ export class Model {
   readonly figures = noFigures();
   readonly #world: World;
   readonly #ledgers = new Map<string, QueueLedger>();
+  readonly #chains: ChainLedger[] = [];
   /** Commits that are open, or sent and not answered. */
   readonly #commits = new Set<Commit>();
 
@@ -31,11 +36,21 @@ export class Model {
     return [...this.#ledgers.values()];
   }
 
+  get chains(): readonly ChainLedger[] {
+    return this.#chains;
+  }
+
   /** @param exclusive only one actor uses it, one message at a time */
-  addQueue(name: string, exclusive: boolean): QueueLedger {
-    const ledger = new QueueLedger(name, exclusive, this.#world);
+  addQueue(name: string, exclusive: boolean, traits?: QueueTraits): QueueLedger {
+    const ledger = new QueueLedger(name, exclusive, this.#world, traits);
     this.#ledgers.set(name, ledger);
     return ledger;
+  }
+
+  addChain(plan: ChainPlan): ChainLedger {
+    const chain = new ChainLedger(plan, this.#world);
+    this.#chains.push(chain);
+    return chain;
   }
 
   queue(name: string): QueueLedger {
@@ -49,8 +64,9 @@ export class Model {
     this.figures.published++;
     const parts = queues.map((name) => {
       const ledger = this.queue(name);
-      const { id, transient, content } = draft;
-      return { ledger, entry: ledger.published({ id, transient, bytes: content.length, commit }) };
+      const { id, transient, content, options } = draft;
+      const { priority } = options;
+      return { ledger, entry: ledger.published({ id, transient, bytes: content.length, priority, commit }) };
     });
     for (const part of parts) commit?.publishes(part);
     return { parts };
@@ -85,13 +101,14 @@ export class Model {
   }
 
   /** The broker's process is gone, and all that it had sent has been read. */
-  crash(): void {
+  crash(nowMs = Date.now()): void {
     for (const commit of this.#commits) {
       commit.crash();
       if (commit.state === 'doubtful') this.figures.doubtfulCommits++;
     }
     this.#commits.clear();
     for (const ledger of this.#ledgers.values()) ledger.crash();
+    for (const chain of this.#chains) chain.crash(nowMs);
     this.#world.life++;
     this.#world.isStopping = false;
   }

@@ -2,7 +2,7 @@
 // what is where, and can purge, delete, declare, bind and unbind all the time and still tell what must be there.
 import type { ConfirmChannel } from 'amqplib';
 import type { Dice } from '../helper/random-client.ts';
-import type { Entry, QueueLedger } from './ledger.ts';
+import type { Entry, QueueLedger, QueueTraits } from './ledger.ts';
 import type { MessageFactory } from './messages.ts';
 import type { Model } from './model.ts';
 import type { Actor } from './publisher.ts';
@@ -28,13 +28,14 @@ export class Owner implements Actor {
   readonly #bindings = new Map<string, Certainty>();
   #exchangeDeclared = false;
 
-  constructor(index: number, model: Model, factory: MessageFactory) {
+  /** @param traits of its two queues */
+  constructor(index: number, model: Model, factory: MessageFactory, traits: readonly QueueTraits[] = []) {
     this.name = `owner${index}`;
     this.#model = model;
     this.#factory = factory;
     this.#source = new Source(this.name, { sizes: 'mixed', transientOneIn: 10 }, factory);
     this.#exchange = `${this.name}.exchange`;
-    this.#ledgers = ['a', 'b'].map((name) => model.addQueue(`${this.name}.${name}`, true));
+    this.#ledgers = ['a', 'b'].map((name, i) => model.addQueue(`${this.name}.${name}`, true, traits[i]));
   }
 
   async run(session: Session, seed: number): Promise<void> {
@@ -128,7 +129,10 @@ export class Owner implements Actor {
 
   async #declare(session: Session, channel: ConfirmChannel, ledger: QueueLedger): Promise<void> {
     ledger.existence = 'maybe';
-    const { messageCount } = await session.call(channel.assertQueue(ledger.name, { durable: true }));
+    const { maxPriority, isQuorum = false } = ledger.traits;
+    const type = isQuorum ? { 'x-queue-type': 'quorum' } : {};
+    const options = { durable: true, maxPriority, arguments: type };
+    const { messageCount } = await session.call(channel.assertQueue(ledger.name, options));
     ledger.existence = 'yes';
     if (messageCount !== 0) {
       this.#model.findings.add('miscounted', `${ledger.name}: declared anew, and holds ${messageCount} messages`);

@@ -1,9 +1,16 @@
 // Publishing with confirms as every actor does it: noted before it leaves, noted again when it is confirmed.
 import type { ConfirmChannel } from 'amqplib';
-import type { MessageFactory, Profile } from './messages.ts';
+import type { Draft, MessageFactory, Profile } from './messages.ts';
 import type { Model } from './model.ts';
 import { type Session, Signal } from './session.ts';
 import type { Route } from './topology.ts';
+
+export interface Address {
+  readonly exchange: string;
+  readonly key: string;
+  /** It comes back when no queue gets it. */
+  readonly mandatory: boolean;
+}
 
 /** A numbered source of messages. Its numbers go on over all lives. */
 export class Source {
@@ -17,7 +24,7 @@ export class Source {
     factory.register(name, profile);
   }
 
-  next(): ReturnType<MessageFactory['make']> {
+  next(): Draft {
     return this.#factory.make(this.name, this.#sequence++);
   }
 }
@@ -49,15 +56,22 @@ export class ConfirmedPublisher {
   publish({ exchange, key, queues }: Route, then: (id: string) => void = () => {}): void {
     const draft = this.#source.next();
     const publication = this.#model.published(draft, queues);
-    this.#unconfirmed++;
     // Mandatory wherever a queue should get it: what is returned has met a binding that is gone.
-    const options = { ...draft.options, mandatory: queues.length > 0 };
+    this.send({ exchange, key, mandatory: queues.length > 0 }, draft, () => {
+      this.#model.confirmed(publication);
+      then(draft.id);
+    });
+  }
+
+  /** Publishes what is noted already. */
+  send({ exchange, key, mandatory }: Address, draft: Draft, confirmed: () => void): void {
+    this.#unconfirmed++;
+    const options = { ...draft.options, mandatory };
     const fits = this.#channel.publish(exchange, key, draft.content, options, (error: unknown) => {
       this.#unconfirmed--;
       this.#moved.fire();
       if (error === null || error === undefined) {
-        this.#model.confirmed(publication);
-        then(draft.id);
+        confirmed();
         this.#session.notice('confirm');
       } else if (!this.abandoned && !this.#session.isDying) {
         this.#model.findings.add('refused', `${draft.id}: ${error instanceof Error ? error.message : String(error)}`);

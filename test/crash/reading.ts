@@ -1,6 +1,7 @@
 // Taking messages as every actor does it: each is compared with what was published, and told to its queue's ledger.
 import type { GetMessage, Message } from 'amqplib';
 import { type Entry, type QueueLedger, Stream } from './ledger.ts';
+import { readMarks } from './marks.ts';
 import type { MessageFactory } from './messages.ts';
 import type { Model } from './model.ts';
 
@@ -28,7 +29,9 @@ export class Reader {
   /** @returns undefined for what should not have come, which is reported */
   take(message: Message): Taken | undefined {
     const { ledger } = this;
-    const fault = this.#factory.faultOf(message);
+    // Told of one delivery: the message itself has no such header.
+    const published = ledger.traits.isQuorum === true ? readMarks(message, false).published : message;
+    const fault = this.#factory.faultOf(published);
     if (fault !== undefined) this.#model.findings.add('corrupt', `${ledger.name}: ${fault}`);
     const entry = ledger.delivered(String(message.properties.messageId), message.fields.redelivered, this.#stream);
     return entry === null ? undefined : { message, entry, ledger };

@@ -13,6 +13,9 @@ export type Moment =
   | 'flush'
   | 'topology'
   | 'purge'
+  | 'rejection'
+  | 'dead letter'
+  | 'letter confirmed'
   | 'drain'
   | 'file';
 
