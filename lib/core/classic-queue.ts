@@ -17,15 +17,15 @@ import {
 import { type Getter, PendingGets } from './pending-gets.ts';
 import type { QueueLevel } from './positions.ts';
 import { createReady } from './priority-messages.ts';
-import type { Confirmation, Delivery, Queue, QueueSettings } from './queue.ts';
-import { QueueContents } from './queue-contents.ts';
+import type { Confirmation, Delivery, QueueSettings } from './queue.ts';
+import { type ContentsOwner, QueueContents } from './queue-contents.ts';
 import type { QueueContext } from './queue-context.ts';
 import type { QueueFeatures } from './queue-features.ts';
 import type { Ready } from './ready-messages.ts';
 import { SingleActive } from './single-active.ts';
 import type { TurnTask } from './turn.ts';
 
-export class ClassicQueue implements Queue, ConsumerHost, StoredQueue, TurnTask, DeadlineTask {
+export class ClassicQueue implements ContentsOwner, ConsumerHost, StoredQueue, TurnTask, DeadlineTask {
   readonly settings: QueueSettings;
   readonly bindings = new BindingSet();
   readonly deadline = newDeadline();
@@ -34,7 +34,8 @@ export class ClassicQueue implements Queue, ConsumerHost, StoredQueue, TurnTask,
   readonly #store: QueueStore | null;
   readonly #contents: QueueContents;
   readonly #consumers: ConsumerGroup;
-  readonly #gets = new PendingGets();
+  /** Null until one has to wait for the disk. */
+  #gets: PendingGets | null = null;
   /** Persistent messages survive a restart. */
   readonly #survives: boolean;
   readonly #isQuorum: boolean;
@@ -66,10 +67,9 @@ export class ClassicQueue implements Queue, ConsumerHost, StoredQueue, TurnTask,
       survives: this.#survives,
       isQuorum: this.#isQuorum,
       pagedBytes: recovered?.bodyBytes ?? 0,
-      nextChanged: () => this.#schedule(),
     });
-    const { deliveryCounts } = this.#contents.departures;
-    for (const [position, count] of recovered?.deliveryCounts ?? []) deliveryCounts.set(position, count);
+    const { departures } = this.#contents;
+    for (const [position, count] of recovered?.deliveryCounts ?? []) departures.setDeliveryCount(position, count);
     this.applyFeatures(this.#features);
   }
 
@@ -115,9 +115,9 @@ export class ClassicQueue implements Queue, ConsumerHost, StoredQueue, TurnTask,
     this.#lastUsedMs = this.#context.clock.epochMs();
   }
 
-  publish(published: Message, confirmation: Confirmation | null): void {
+  publish(published: Message, confirmation: Confirmation | null, isLetter = false): void {
     const contents = this.#contents;
-    if (contents.refuses(published)) {
+    if (contents.refuses(published) && !(isLetter && this.#isQuorum)) {
       this.#refuse(published, confirmation);
       return;
     }
@@ -151,11 +151,12 @@ export class ClassicQueue implements Queue, ConsumerHost, StoredQueue, TurnTask,
   get(noAck: boolean, done: (delivery: Delivery | null) => void): void {
     this.used();
     const getter = { noAck, done };
-    if (!this.#gets.isWaiting && this.#serve(getter)) return;
+    if (!this.#hasGetters && this.#serve(getter)) return;
     if (this.messageCount === 0) {
       done(null);
       return;
     }
+    this.#gets ??= new PendingGets();
     this.#gets.add(getter);
     this.#store?.load();
   }
@@ -227,30 +228,15 @@ export class ClassicQueue implements Queue, ConsumerHost, StoredQueue, TurnTask,
   }
 
   deliver(): void {
-    const contents = this.#contents;
-    if (contents.count === 0) return;
-    while (this.#consumers.ready > 0 && !this.#gets.isWaiting) {
-      const message = contents.takeFirst();
-      if (message === undefined) {
-        if (this.#store !== null && this.#store.pagedCount > 0) this.#store.load();
-        return;
-      }
-      const { position } = this.#ready;
-      const redelivered = this.#ready.redelivered || contents.deliveryCountOf(position) > 0;
-      const consumer = this.#consumers.next();
-      if (consumer === null) {
-        // What expired before it was dead-lettered to this consumer's connection, which is congested by now.
-        contents.putBack(message, position);
-        return;
-      }
-      this.#handOver(consumer, message, position, redelivered);
-      if (consumer.noAck) contents.departures.forget(message, position);
-    }
+    if (this.#contents.count === 0) return;
+    this.#deliverReady();
+    // What came back to a quorum queue goes to a consumer, if one can take it, before the limit counts it.
+    if (this.#isQuorum) this.#contents.enforce();
   }
 
   purge(): number {
     const count = this.#contents.purge();
-    this.#gets.answerEmpty();
+    this.#gets?.answerEmpty();
     return count;
   }
 
@@ -263,7 +249,7 @@ export class ClassicQueue implements Queue, ConsumerHost, StoredQueue, TurnTask,
       this.#consumers.remove(consumer);
     }
     this.#contents.close();
-    this.#gets.answerEmpty();
+    this.#gets?.answerEmpty();
     for (const consumer of consumers) consumer.sink.consumerCancelled(consumer);
   }
 
@@ -272,7 +258,15 @@ export class ClassicQueue implements Queue, ConsumerHost, StoredQueue, TurnTask,
       this.#context.queueUnused(this);
       return;
     }
-    this.#contents.run(nowMs);
+    try {
+      this.#contents.run(nowMs);
+    } finally {
+      // A defect of ours with one message must not keep the others here.
+      this.#schedule();
+    }
+  }
+
+  nextChanged(): void {
     this.#schedule();
   }
 
@@ -300,14 +294,18 @@ export class ClassicQueue implements Queue, ConsumerHost, StoredQueue, TurnTask,
 
   loaded(placed: PlacedMessages): void {
     this.#contents.loaded(placed);
-    this.#gets.serve((getter) => this.#serve(getter));
-    if (this.messageCount === 0) this.#gets.answerEmpty();
-    else if (this.#gets.isWaiting) this.#store?.load();
+    this.#gets?.serve((getter) => this.#serve(getter));
+    if (this.messageCount === 0) this.#gets?.answerEmpty();
+    else if (this.#hasGetters) this.#store?.load();
     this.deliver();
   }
 
   deadlinesFound(positions: readonly number[], deadlinesMs: readonly number[]): void {
     for (let i = 0; i < positions.length; i++) this.#contents.expiresAt(deadlinesMs[i], positions[i]);
+  }
+
+  get #hasGetters(): boolean {
+    return this.#gets?.isWaiting === true;
   }
 
   /** When the queue has been without use for as long as it may be. */
@@ -329,6 +327,27 @@ export class ClassicQueue implements Queue, ConsumerHost, StoredQueue, TurnTask,
   #deliverSoon(): void {
     this.#delivers = true;
     this.#inNextTurn();
+  }
+
+  #deliverReady(): void {
+    const contents = this.#contents;
+    while (this.#consumers.ready > 0 && !this.#hasGetters) {
+      const message = contents.takeFirst();
+      if (message === undefined) {
+        if (this.#store !== null && this.#store.pagedCount > 0) this.#store.load();
+        return;
+      }
+      const { position } = this.#ready;
+      const redelivered = this.#ready.redelivered || contents.deliveryCountOf(position) > 0;
+      const consumer = this.#consumers.next();
+      if (consumer === null) {
+        // What expired before it was dead-lettered to this consumer's connection, which is congested by now.
+        contents.putBack(message, position);
+        return;
+      }
+      this.#handOver(consumer, message, position, redelivered);
+      if (consumer.noAck) contents.departures.forget(message, position);
+    }
   }
 
   /** A full queue takes no more. */

@@ -29,14 +29,17 @@ export interface ConsumerGroup extends Iterable<Consumer> {
   next(): Consumer | null;
 }
 
+const NOBODY: readonly Consumer[] = [];
+
 export class ConsumerRing implements ConsumerGroup {
-  readonly #consumers = new Set<Consumer>();
+  /** Null until there is one. */
+  #consumers: Set<Consumer> | null = null;
   /** By falling priority; nearly always one. */
   readonly #groups: PriorityGroup[] = [];
   #ready = 0;
 
   get size(): number {
-    return this.#consumers.size;
+    return this.#consumers?.size ?? 0;
   }
 
   get ready(): number {
@@ -44,18 +47,19 @@ export class ConsumerRing implements ConsumerGroup {
   }
 
   get first(): Consumer | undefined {
-    for (const consumer of this.#consumers) return consumer;
+    for (const consumer of this) return consumer;
     return undefined;
   }
 
   add(consumer: Consumer): void {
+    this.#consumers ??= new Set();
     this.#consumers.add(consumer);
     this.#groupOf(consumer).size++;
     if (consumer.ready) this.markReady(consumer);
   }
 
   remove(consumer: Consumer): boolean {
-    if (!this.#consumers.delete(consumer)) return false;
+    if (this.#consumers?.delete(consumer) !== true) return false;
     if (consumer.ready) this.markBlocked(consumer);
     const group = this.#groupOf(consumer);
     group.size--;
@@ -101,7 +105,7 @@ export class ConsumerRing implements ConsumerGroup {
   }
 
   [Symbol.iterator](): Iterator<Consumer> {
-    return this.#consumers[Symbol.iterator]();
+    return (this.#consumers ?? NOBODY)[Symbol.iterator]();
   }
 
   #groupOf({ priority }: Consumer): PriorityGroup {

@@ -66,17 +66,19 @@ export function deadLetterHeaders(headers: FieldTable | null, death: Death, keep
 }
 
 /**
- * Whether a dead letter that goes to the queue goes in circles that nobody asked for: it was there before, and no client has
- * rejected it since. RabbitMQ drops it then.
+ * The queues to which a dead letter would go in circles that nobody asked for: it was there before, and no client has rejected it
+ * since. RabbitMQ drops it then.
  */
-export function closesCycle(deaths: Deaths, queue: string): boolean {
+export function queuesInCycle(deaths: Deaths): ReadonlySet<string> {
+  const queues = new Set<string>();
   for (const death of deaths) {
     // A client may have made up anything.
     if (death.type !== 'F') continue;
-    if (isText(death.value.get('reason'), 'rejected')) return false;
-    if (isText(death.value.get('queue'), queue)) return true;
+    if (isText(death.value.get('reason'), 'rejected')) break;
+    const queue = death.value.get('queue');
+    if (queue?.type === 'S') queues.add(queue.value);
   }
-  return false;
+  return queues;
 }
 
 /**

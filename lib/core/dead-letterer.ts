@@ -3,10 +3,10 @@ import { decodeFieldTable } from '../../codec/field-table.ts';
 import { readUInt32 } from '../../codec/integers.ts';
 import { locateHeaders, peekExpiration, withHeaders, withoutExpiration } from '../../codec/properties.ts';
 import { encodedStringSize, encodeShortString, SHORT_STRING_MAX, shortStringSize } from '../../codec/strings.ts';
-import { carbonCopyKeys, closesCycle, type DeadLetterReason, type Deaths, deadLetterHeaders } from './dead-letter.ts';
+import { carbonCopyKeys, type DeadLetterReason, type Deaths, deadLetterHeaders, queuesInCycle } from './dead-letter.ts';
 import type { Message } from './message.ts';
 import type { Clock } from './ports.ts';
-import type { MessageTarget, Queue } from './queue.ts';
+import type { Confirmation, MessageTarget, Queue } from './queue.ts';
 import type { QueueFeatures } from './queue-features.ts';
 import type { Route } from './route.ts';
 
@@ -54,6 +54,8 @@ export class DeadLetterer {
   /** For the next turn. */
   #later: Departure[] = [];
   #waiting: Departure[] = [];
+  /** What leaves while something is done that comes before; null when nothing is. */
+  #held: Departure[] | null = null;
 
   /** @param defect logs a defect of ours */
   constructor(host: DeadLetterHost, clock: Clock, defect: (error: unknown) => void) {
@@ -74,8 +76,33 @@ export class DeadLetterer {
       if (this.#later.push(departure) === 1) this.#clock.endOfTurn(() => this.#goOn());
     } else if (this.#isPublishing) {
       this.#waiting.push(departure);
+    } else if (this.#held !== null) {
+      this.#held.push(departure);
     } else {
       this.#publishAll(departure);
+    }
+  }
+
+  /** Gives a message to all that it is routed to, before the dead letters that it causes. */
+  spread(targets: readonly MessageTarget[], message: Message, confirmation: Confirmation | null): void {
+    this.lettersAfter(() => {
+      for (const target of targets) target.publish(message, confirmation);
+    });
+  }
+
+  /** Does something. The dead letters that it causes come after it wherever they go, as in RabbitMQ, but in the same go. */
+  lettersAfter(action: () => void): void {
+    if (this.#isPublishing || this.#held !== null) {
+      action();
+      return;
+    }
+    const held: Departure[] = [];
+    this.#held = held;
+    try {
+      action();
+    } finally {
+      this.#held = null;
+      for (const departure of held) this.#publishAll(departure);
     }
   }
 
@@ -122,7 +149,7 @@ export class DeadLetterer {
         return;
       }
       const confirmation = settled === null ? null : new Acceptance(queues.length, settled);
-      for (const target of queues) target.publish(letter.message, confirmation);
+      for (const target of queues) target.publish(letter.message, confirmation, settled === null);
     } catch (error) {
       this.#defect(error);
     }
@@ -171,8 +198,8 @@ export class DeadLetterer {
   /** The queues that get it: not those where it would go in circles. */
   #targets({ message, extraKeys, deaths }: DeadLetter): readonly MessageTarget[] {
     const queues = this.#host.route(message, extraKeys);
-    if (!queues.some(({ name }) => closesCycle(deaths, name))) return queues;
-    return queues.filter(({ name }) => !closesCycle(deaths, name));
+    const inCycle = queuesInCycle(deaths);
+    return queues.some(({ name }) => inCycle.has(name)) ? queues.filter(({ name }) => !inCycle.has(name)) : queues;
   }
 
   /** Whether a client waits for it at a reply address. */

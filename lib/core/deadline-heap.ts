@@ -44,12 +44,12 @@ export class DeadlineHeap {
     if (this.#pairs.length > 4 * FIRST_CAPACITY && 8 * size < this.#pairs.length) this.#resize(4 * size);
   }
 
-  /** Visits the positions of all deadlines up to a time, in no order. */
-  forEachUpTo(deadlineMs: number, visit: (position: number) => void): void {
+  /** Visits the positions of all deadlines up to a time, in no order, until `visit` returns false. */
+  forEachUpTo(deadlineMs: number, visit: (position: number) => unknown): void {
     const stack = [0];
     for (let at = stack.pop(); at !== undefined; at = stack.pop()) {
       if (at >= this.#size || this.#pairs[2 * at] > deadlineMs) continue;
-      visit(this.#pairs[2 * at + 1]);
+      if (visit(this.#pairs[2 * at + 1]) === false) return;
       stack.push(2 * at + 1, 2 * at + 2);
     }
   }

@@ -89,7 +89,7 @@ export class DelayedExchanges {
     const exchange = this.#find(name);
     if (exchange === undefined) return;
     const { message, extraKeys } = release(held, this.#context.clock.epochMs());
-    for (const target of queuesFrom(exchange, message, extraKeys)) target.publish(message, null);
+    this.#context.deadLetters.spread(queuesFrom(exchange, message, extraKeys), message, null);
   }
 }
 

@@ -1,10 +1,11 @@
 // How messages leave a queue: for good, as dead letters, or held until their dead letters are safe.
 import type { DeadLetterReason } from './dead-letter.ts';
 import type { DeadLetterer } from './dead-letterer.ts';
+import { type Deadlines, type DeadlineTask, newDeadline } from './deadlines.ts';
 import type { MemoryAccount } from './memory-account.ts';
 import type { Message } from './message.ts';
 import type { QueueStore } from './message-store.ts';
-import type { Clock, Timer } from './ports.ts';
+import type { Clock } from './ports.ts';
 import type { Queue } from './queue.ts';
 
 /** A dead letter that was routed nowhere, or refused, is tried again so often (at-least-once only). */
@@ -13,6 +14,7 @@ const RETRY_MS = 5000;
 export interface DeparturesContext {
   readonly memory: MemoryAccount;
   readonly clock: Clock;
+  readonly deadlines: Deadlines;
   readonly deadLetters: DeadLetterer;
 }
 
@@ -23,15 +25,18 @@ interface Held {
   isStuck: boolean;
 }
 
+const NO_COUNTS: ReadonlyMap<number, number> = new Map();
+
 export class Departures {
   readonly #queue: Queue;
   readonly #context: DeparturesContext;
   readonly #store: QueueStore | null;
-  /** How often messages that came back were delivered. */
-  readonly deliveryCounts = new Map<number, number>();
-  /** Messages that stay until their dead letters are safe, by position. */
-  readonly #held = new Map<number, Held>();
-  #retry: Timer | null = null;
+  /** Null until a message comes back. */
+  #deliveryCounts: Map<number, number> | null = null;
+  /** Messages that stay until their dead letters are safe, by position; null until there is one. */
+  #held: Map<number, Held> | null = null;
+  /** Waits to try again; null until something has to be. */
+  #retry: DeadlineTask | null = null;
 
   constructor(queue: Queue, context: DeparturesContext, store: QueueStore | null) {
     this.#queue = queue;
@@ -39,15 +44,38 @@ export class Departures {
     this.#store = store;
   }
 
+  /** How often messages that came back were delivered. */
+  get deliveryCounts(): ReadonlyMap<number, number> {
+    return this.#deliveryCounts ?? NO_COUNTS;
+  }
+
   /** Messages that are neither ready nor with a consumer: they wait for their dead letters to be safe. */
   get heldCount(): number {
-    return this.#held.size;
+    return this.#held?.size ?? 0;
+  }
+
+  /** Notes how often a message was delivered. */
+  setDeliveryCount(position: number, count: number): void {
+    this.#deliveryCounts ??= new Map();
+    this.#deliveryCounts.set(position, count);
+  }
+
+  /** A message left its place, or takes another one. */
+  dropDeliveryCount(position: number): void {
+    this.#deliveryCounts?.delete(position);
+  }
+
+  /** All that is on disk alone is about to be purged. */
+  dropPagedCounts(): void {
+    for (const position of this.deliveryCounts.keys()) {
+      if (this.#store?.isPagedOut(position) === true) this.dropDeliveryCount(position);
+    }
   }
 
   /** The message leaves the queue for good. */
   forget(message: Message, position: number): void {
     this.#store?.remove(message, position);
-    if (this.deliveryCounts.size > 0) this.deliveryCounts.delete(position);
+    this.dropDeliveryCount(position);
     this.#context.memory.release(message);
   }
 
@@ -62,7 +90,7 @@ export class Departures {
       this.#context.deadLetters.deadLetter(this.#queue, message, reason, null);
       // In the same go as the above, and so in the same record of the log: the message is here or there, never in both or neither.
       this.#store?.moved(message, position);
-      this.deliveryCounts.delete(position);
+      this.dropDeliveryCount(position);
       this.#context.memory.release(message);
     }
   }
@@ -82,12 +110,14 @@ export class Departures {
     if (copy === null || deadLetterExchange === null) {
       // Nobody wants it.
     } else if (deadLetterStrategy === 'at-least-once') {
-      this.#handOver(addTaken(copy), { message: copy, reason, isStuck: false });
+      // While it is written to its page, what the disk gives is no copy but the message itself.
+      const message = copy.forAnotherPlace();
+      this.#handOver(addTaken(message), { message, reason, isStuck: false });
     } else {
       this.#context.deadLetters.deadLetter(this.#queue, copy, reason, null);
     }
     this.#store?.drop(position);
-    this.deliveryCounts.delete(position);
+    this.dropDeliveryCount(position);
   }
 
   /** A message that the queue never took goes to the dead letter exchange, if there is one. */
@@ -98,33 +128,40 @@ export class Departures {
 
   /** The queue is deleted. */
   close(): void {
-    this.#retry?.cancel();
-    for (const [position, { message }] of this.#held) this.forget(message, position);
-    this.#held.clear();
+    if (this.#retry !== null) this.#context.deadlines.set(this.#retry, Infinity);
+    const held = this.#held ?? [];
+    this.#held = null;
+    for (const [position, { message }] of held) this.forget(message, position);
   }
 
   #handOver(position: number, held: Held): void {
     const { message, reason } = held;
+    this.#held ??= new Map();
     this.#held.set(position, held);
     held.isStuck = false;
     const triesAgain = this.#queue.features.deadLetterStrategy === 'at-least-once';
     this.#context.deadLetters.deadLetter(this.#queue, message, reason, (accepted) => {
-      if (this.#held.get(position) !== held) return;
+      if (this.#held?.get(position) !== held) return;
       if (accepted || !triesAgain) {
         this.#held.delete(position);
         this.forget(message, position);
       } else {
         held.isStuck = true;
-        this.#retry ??= this.#context.clock.after(RETRY_MS, () => this.#retryStuck());
+        this.#retryLater();
       }
     });
   }
 
+  #retryLater(): void {
+    const { clock, deadlines } = this.#context;
+    this.#retry ??= { deadline: newDeadline(), deadlineReached: () => this.#retryStuck() };
+    if (this.#retry.deadline.atMs === Infinity) deadlines.set(this.#retry, clock.epochMs() + RETRY_MS);
+  }
+
   #retryStuck(): void {
-    this.#retry = null;
-    for (const [position, { message, reason, isStuck }] of [...this.#held]) {
+    for (const [position, { message, reason, isStuck }] of [...(this.#held ?? [])]) {
       if (!isStuck) continue;
-      this.#held.delete(position);
+      this.#held?.delete(position);
       // The queue may have other features by now.
       this.discard(message, position, reason);
     }

@@ -27,9 +27,13 @@ export class LengthLimit {
     return this.#overflow === 'drop-head' && (this.#maxMessages !== Infinity || this.#maxBytes !== Infinity);
   }
 
-  /** True when a queue with `ready` messages must refuse this one more. */
+  /** Messages are refused when there are too many; the first stay. */
+  get mayRefuse(): boolean {
+    return this.#overflow !== 'drop-head';
+  }
+
+  /** True when a queue with `ready` messages must refuse this one more. Only if it may refuse any. */
   refuses(message: Message, ready: number): boolean {
-    if (this.#overflow === 'drop-head') return false;
     return ready + 1 > this.#maxMessages || this.#bytes + this.#pagedBytes + message.bodySize > this.#maxBytes;
   }
 

@@ -11,8 +11,10 @@ import type { Ready } from './ready-messages.ts';
 
 /** Messages on disk whose content is wanted when they expire are read so long before. */
 const READ_AHEAD_MS = 1000;
-/** About so many are read at once. */
+/** So many are read ahead at once at the most, and the next time about so many. */
 const READ_MESSAGES = 16_384;
+/** No more that have expired wait to be read: the others need no other place than their deadline. */
+const MOST_LATE = 16_384;
 const FIRST_SPAN_MS = 2000;
 const MOST_SPAN_MS = 600_000;
 /** Deadlines of messages that left otherwise are forgotten when there are more of them than of the rest, and more than this. */
@@ -66,7 +68,7 @@ export class MessageExpiry {
   get nextMs(): number {
     const { firstMs } = this.#deadlines;
     if (this.#hasGivenUp) return 0;
-    if (this.#isReading) return firstMs;
+    if (this.#isReading) return this.#late.length < MOST_LATE ? firstMs : Infinity;
     if (this.#late.length > 0) return 0;
     if (!this.#readsAhead) return firstMs;
     return Math.min(firstMs, Math.max(this.#readToMs, firstMs) - READ_AHEAD_MS);
@@ -75,13 +77,14 @@ export class MessageExpiry {
   /** Lets go of what has expired; at most so much that others have their turn. */
   run(nowMs: number): void {
     this.#hasGivenUp = false;
-    for (let i = 0; i < STEP_MESSAGES && this.#deadlines.firstMs <= nowMs; i++) {
+    for (let i = 0; i < STEP_MESSAGES && this.#late.length < MOST_LATE; i++) {
+      if (this.#deadlines.firstMs > nowMs) break;
       const { firstPosition } = this.#deadlines;
       this.#deadlines.shift();
       this.#expire(firstPosition);
     }
-    if (!this.#readsAhead) this.#expireLate();
-    else if (this.#late.length > 0 || nowMs >= this.#readToMs - READ_AHEAD_MS) this.#read(nowMs);
+    const isTime = this.#readsAhead && nowMs >= this.#readToMs - READ_AHEAD_MS;
+    if (isTime || this.#late.length > 0) this.#read(nowMs);
   }
 
   /** Messages are about to be on disk alone: once they are, it may be time to read them. */
@@ -131,37 +134,26 @@ export class MessageExpiry {
     if (copy !== null) memory.release(copy);
   }
 
-  /** What was to be read may be in memory by now, as itself or as a copy, or its content is not needed any more. */
-  #expireLate(): void {
-    const late = this.#late;
-    this.#late = [];
-    for (const position of late) this.#expire(position);
-  }
-
-  /** Reads what has expired and what will soon. */
+  /** Reads some of what has expired, and if that is all, what will soon. */
   #read(nowMs: number): void {
     const { store, memory } = this.#parts;
     if (this.#isReading || store === null) return;
-    const toMs = Math.max(nowMs, this.#readToMs) + this.#spanMs;
-    const wanted = this.#late;
-    this.#late = [];
-    const late = new Set(wanted);
-    let soon = 0;
-    this.#deadlines.forEachUpTo(toMs, (position) => {
-      if (this.#copies.has(position) || late.has(position) || !store.isPagedOut(position)) return;
-      wanted.push(position);
-      soon++;
-    });
-    this.#adaptSpan(soon);
-    if (wanted.length === 0) {
+    const late = this.#takeLate();
+    const wanted = new Set(late);
+    let toMs = this.#readToMs;
+    // Who is behind has no use for more in memory.
+    if (this.#readsAhead && this.#late.length === 0 && this.#deadlines.firstMs > nowMs) {
+      toMs = Math.max(nowMs, toMs) + this.#spanMs;
+      this.#addSoon(toMs, wanted);
+    }
+    if (wanted.size === 0) {
       this.#readToMs = toMs;
       return;
     }
-    wanted.sort((a, b) => a - b);
     this.#isReading = true;
     const epoch = this.#epoch;
     store.fetch(
-      wanted.filter((position, i) => i === 0 || wanted[i - 1] !== position),
+      [...wanted].sort((a, b) => a - b),
       (placed) => {
         if (epoch === this.#epoch) this.#wasRead(placed, late, toMs);
         else for (const message of placed.messages) memory.release(message);
@@ -169,12 +161,40 @@ export class MessageExpiry {
     );
   }
 
-  #wasRead({ messages, positions }: PlacedMessages, late: ReadonlySet<number>, toMs: number): void {
+  /**
+   * Takes some of what has expired and is still to be read. What is in memory by now, as itself or as a copy, or whose content is
+   * not needed any more, expires.
+   */
+  #takeLate(): number[] {
+    const { store } = this.#parts;
+    const late: number[] = [];
+    for (const position of this.#late.splice(0, STEP_MESSAGES)) {
+      const isWanted = this.#needsContent && !this.#copies.has(position) && store?.isPagedOut(position) === true;
+      if (isWanted) late.push(position);
+      else this.#expire(position);
+    }
+    return late;
+  }
+
+  /** Adds what is to be read before it expires. What is too much for one time is read when it has. */
+  #addSoon(toMs: number, wanted: Set<number>): void {
+    const { store } = this.#parts;
+    const before = wanted.size;
+    let isAll = true;
+    this.#deadlines.forEachUpTo(toMs, (position) => {
+      if (this.#copies.has(position) || store?.isPagedOut(position) !== true) return true;
+      isAll = wanted.size - before < READ_MESSAGES;
+      if (isAll) wanted.add(position);
+      return isAll;
+    });
+    this.#adaptSpan(isAll ? wanted.size - before : Infinity);
+  }
+
+  #wasRead({ messages, positions }: PlacedMessages, late: readonly number[], toMs: number): void {
     this.#isReading = false;
     this.#readToMs = toMs;
     for (let i = 0; i < messages.length; i++) this.#copies.set(positions[i], messages[i]);
     for (const position of late) this.#expire(position);
-    this.#expireLate();
     this.#parts.nextChanged();
   }
 

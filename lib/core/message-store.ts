@@ -45,7 +45,7 @@ export interface QueueStore {
   drop(position: number): void;
   /**
    * Reads copies of messages that are on disk alone: they stay where they are, and count as on disk alone.
-   * @param positions rising; those that are not on disk alone, or not any more, are left out
+   * @param positions rising; those that are not on disk alone, or not any more, are left out, and so is what is too much at once
    * @param done called once, later; never when the queue is deleted meanwhile. The messages are retained for the caller, who releases them
    */
   fetch(positions: readonly number[], done: (placed: PlacedMessages) => void): void;

@@ -96,6 +96,11 @@ export class Message implements Routable {
     return message;
   }
 
+  /** The message for one more place in a queue, after those that it has or had: the disk notes places on the message itself. */
+  forAnotherPlace(): Message {
+    return this.stored === null ? this : this.copy();
+  }
+
   /** A message with the same body that goes on along another route, with these encoded properties. It does not expire. */
   republished(route: Route, properties: Buffer): Message {
     const message = this.#withProperties(route, properties, 0, properties.length);

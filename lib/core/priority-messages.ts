@@ -4,10 +4,10 @@ import type { FieldTable } from '../../codec/field-table.ts';
 import { peekPriority } from '../../codec/properties.ts';
 import type { Message } from './message.ts';
 import type { PlacedMessages, QueueStore, RecoveredQueue } from './message-store.ts';
+import { byLevel, inOrder } from './placed-messages.ts';
 import { LEVEL_SPAN, levelOf, type QueueLevel } from './positions.ts';
-import { inOrder, type Ready, ReadyMessages } from './ready-messages.ts';
+import { type Ready, ReadyMessages } from './ready-messages.ts';
 import type { RetentionSlab } from './retention-slab.ts';
-import { ReturnedInTurn } from './returned-messages.ts';
 
 export class PriorityMessages implements Ready {
   readonly #maxPriority: number;
@@ -99,15 +99,9 @@ export class PriorityMessages implements Ready {
     return this.#level(levelOf(position)).markDelivered(position);
   }
 
-  addLoaded({ messages, positions }: PlacedMessages): void {
-    let from = 0;
-    while (from < positions.length) {
-      const level = levelOf(positions[from]);
-      let to = from + 1;
-      while (to < positions.length && levelOf(positions[to]) === level) to++;
-      this.#level(level).addLoaded({ messages: messages.slice(from, to), positions: positions.slice(from, to) });
-      from = to;
-    }
+  addLoaded(placed: PlacedMessages): void {
+    if (placed.messages.length === 0) return;
+    for (const part of byLevel(placed)) this.#level(levelOf(part.positions[0])).addLoaded(part);
   }
 
   giveUp(kept: number): PlacedMessages {
@@ -152,14 +146,10 @@ export class PriorityMessages implements Ready {
   }
 }
 
-function createPlain(isQuorum: boolean): ReadyMessages {
-  return isQuorum ? new ReadyMessages(0, new ReturnedInTurn()) : new ReadyMessages();
-}
-
 /** What a queue with these arguments keeps its ready messages in. `recovered`: how far it was before a restart. */
 export function createReady(args: FieldTable, recovered: RecoveredQueue | null, isQuorum = false): Ready {
   const maxPriority = Number(args.get('x-max-priority')?.value ?? 0);
-  const ready = maxPriority > 0 ? new PriorityMessages(maxPriority) : createPlain(isQuorum);
+  const ready = maxPriority > 0 ? new PriorityMessages(maxPriority) : new ReadyMessages(0, isQuorum);
   if (recovered !== null) ready.restore(recovered.levels);
   return ready;
 }

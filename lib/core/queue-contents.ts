@@ -14,8 +14,14 @@ const READ_AHEAD_MESSAGES = 1024;
 
 const NOTHING: PlacedMessages = { messages: [], positions: [] };
 
+/** The queue that they belong to. */
+export interface ContentsOwner extends Queue {
+  /** `QueueContents.nextMs` is earlier than it was, or has changed by itself. */
+  nextChanged(): void;
+}
+
 export interface QueueContentsParts {
-  readonly queue: Queue;
+  readonly queue: ContentsOwner;
   readonly context: QueueContext;
   readonly ready: Ready;
   /** Null where there is no disk. */
@@ -26,17 +32,16 @@ export interface QueueContentsParts {
   readonly isQuorum: boolean;
   /** Bytes of the bodies that are on disk from before a restart. */
   readonly pagedBytes: number;
-  /** `nextMs` is earlier than it was, or has changed by itself. */
-  readonly nextChanged: () => void;
 }
 
 export class QueueContents {
   readonly departures: Departures;
-  readonly #parts: QueueContentsParts;
+  readonly #queue: ContentsOwner;
   readonly #context: QueueContext;
   readonly #ready: Ready;
   readonly #store: QueueStore | null;
   readonly #limit: LengthLimit;
+  readonly #survives: boolean;
   readonly #isQuorum: boolean;
   /** Null until a message comes that expires. */
   #expiry: MessageExpiry | null = null;
@@ -44,13 +49,13 @@ export class QueueContents {
   /** Messages are kept as they were published. */
   #keepsAsPublished = true;
 
-  constructor(parts: QueueContentsParts) {
-    const { queue, context, ready, store, pagedBytes } = parts;
-    this.#parts = parts;
+  constructor({ queue, context, ready, store, survives, isQuorum, pagedBytes }: QueueContentsParts) {
+    this.#queue = queue;
     this.#context = context;
     this.#ready = ready;
     this.#store = store;
-    this.#isQuorum = parts.isQuorum;
+    this.#survives = survives;
+    this.#isQuorum = isQuorum;
     this.#limit = new LengthLimit(queue.features);
     this.#limit.recovered(pagedBytes);
     this.departures = new Departures(queue, context, store);
@@ -80,7 +85,7 @@ export class QueueContents {
 
   /** Whether there is no room for a message. */
   refuses(message: Message): boolean {
-    return this.#limit.refuses(message, this.count + this.departures.heldCount);
+    return this.#limit.mayRefuse && this.#limit.refuses(message, this.count + this.departures.heldCount);
   }
 
   /** The message with the deadline and the persistence that it has in this queue; others may have it as it was published. */
@@ -118,6 +123,7 @@ export class QueueContents {
 
   /** Puts back what `takeFirst` took, as if it had not. */
   putBack(message: Message, position: number): void {
+    this.#isolate(message);
     this.#ready.giveBack(message, position, true);
     this.#limit.added(message);
   }
@@ -125,7 +131,7 @@ export class QueueContents {
   /** A message that was delivered comes back. `isAbandoned`: nobody gave it back, whoever had it is gone. */
   giveBack(message: Message, position: number, isAbandoned: boolean): void {
     const returns = this.#countReturn(message, position);
-    if (this.#isQuorum && returns > this.#parts.queue.features.deliveryLimit) {
+    if (this.#isQuorum && returns > this.#queue.features.deliveryLimit) {
       this.departures.discard(message, position, 'delivery_limit');
       return;
     }
@@ -133,15 +139,13 @@ export class QueueContents {
       this.departures.discard(message, position, 'expired');
       return;
     }
-    // It may wait here for long, and `isolate` looks at new messages only.
-    this.#context.slab.begin(message.bytesToIsolate);
-    message.isolate(this.#context.slab);
-    if (this.#isQuorum && !isAbandoned && this.#parts.queue.features.deliveryLimit === Infinity) {
+    this.#isolate(message);
+    if (this.#isQuorum && !isAbandoned && this.#queue.features.deliveryLimit === Infinity) {
       this.#moveToEnd(message, position, returns);
       return;
     }
     this.#ready.giveBack(message, position);
-    this.#added(message, position);
+    this.#added(message, position, this.#isQuorum);
   }
 
   /** The first make room for the others where there is a limit. */
@@ -163,6 +167,7 @@ export class QueueContents {
   }
 
   purge(): number {
+    this.departures.dropPagedCounts();
     const paged = this.#store?.purge() ?? 0;
     const inMemory = this.#ready.clear((message, position) => this.departures.forget(message, position));
     this.#limit.clear();
@@ -199,18 +204,18 @@ export class QueueContents {
   /** The message at a position expires. */
   expiresAt(deadlineMs: number, position: number): void {
     this.#expiry ??= new MessageExpiry({
-      queue: this.#parts.queue,
+      queue: this.#queue,
       ready: this.#ready,
       store: this.#store,
       limit: this.#limit,
       departures: this.departures,
       memory: this.#context.memory,
       addTaken: (message) => this.addTaken(message, null),
-      nextChanged: this.#parts.nextChanged,
+      nextChanged: () => this.#queue.nextChanged(),
     });
     const before = this.#expiry.nextMs;
     this.#expiry.add(deadlineMs, position);
-    if (this.#expiry.nextMs < before) this.#parts.nextChanged();
+    if (this.#expiry.nextMs < before) this.#queue.nextChanged();
   }
 
   #ownCopy(published: Message): Message {
@@ -229,18 +234,18 @@ export class QueueContents {
 
   /** Has the message written, if it is to survive, and confirmed when it is safe. */
   #keep(message: Message, position: number, confirmation: Confirmation | null): void {
-    if (this.#parts.survives && message.persistent && this.#store !== null) {
+    if (this.#survives && message.persistent && this.#store !== null) {
       this.#store.add(message, position, confirmation);
     } else {
       confirmation?.settled(true);
     }
   }
 
-  /** A message is ready in its place. */
-  #added(message: Message, position: number): void {
+  /** A message is ready in its place. `mayLeave`: the limit counts it after the next delivery. */
+  #added(message: Message, position: number, mayLeave = false): void {
     this.#limit.added(message);
     // The limit comes before expiry, as in RabbitMQ: a message that is gone at once may push out another.
-    if (this.#limit.dropsFirst) this.enforce();
+    if (!mayLeave && this.#limit.dropsFirst) this.enforce();
     if (message.expiresAtMs === 0) return;
     if (!this.#isExpired(message)) {
       this.expiresAt(message.expiresAtMs, position);
@@ -261,14 +266,24 @@ export class QueueContents {
 
   /** As in RabbitMQ's quorum queues without a delivery limit: what is given back can't keep the others from their turn. */
   #moveToEnd(message: Message, position: number, returns: number): void {
-    const { deliveryCounts } = this.departures;
-    deliveryCounts.delete(position);
+    const { memory } = this.#context;
+    this.departures.dropDeliveryCount(position);
     this.#store?.moved(message, position);
-    const end = this.#ready.push(message);
-    deliveryCounts.set(end, returns);
-    this.#keep(message, end, null);
-    if (this.#parts.survives) this.#store?.returned(message, end, returns);
-    this.#added(message, end);
+    const moved = message.forAnotherPlace();
+    memory.retain(moved);
+    memory.release(message);
+    const end = this.#ready.push(moved);
+    this.departures.setDeliveryCount(end, returns);
+    this.#keep(moved, end, null);
+    if (this.#survives) this.#store?.returned(moved, end, returns);
+    this.#added(moved, end, true);
+  }
+
+  /** It may wait here for long, and `Ready.isolate` looks at new messages only. */
+  #isolate(message: Message): void {
+    const { slab } = this.#context;
+    slab.begin(message.bytesToIsolate);
+    message.isolate(slab);
   }
 
   #isExpired({ expiresAtMs }: Message): boolean {
@@ -277,11 +292,10 @@ export class QueueContents {
 
   /** Counts that a message came back, where that is kept, and returns how often it did. */
   #countReturn(message: Message, position: number): number {
-    const isLogged = this.#parts.survives && message.persistent && this.#store !== null;
+    const isLogged = this.#survives && message.persistent && this.#store !== null;
     if (!isLogged && !this.#isQuorum) return 0;
-    const { deliveryCounts } = this.departures;
-    const count = (deliveryCounts.get(position) ?? 0) + 1;
-    deliveryCounts.set(position, count);
+    const count = (this.departures.deliveryCounts.get(position) ?? 0) + 1;
+    this.departures.setDeliveryCount(position, count);
     if (isLogged) this.#store?.returned(message, position, count);
     return count;
   }

@@ -29,6 +29,9 @@ export interface QueueFeatures {
   readonly consumerTimeoutMs: number | null;
 }
 
+/** Ten years, the most that an argument can say. A policy can say more, which is for ever: it must not lead beyond all clocks. */
+const MOST_MS = 315_360_000_000;
+
 /** A queue with no arguments and no policy. */
 export const PLAIN_FEATURES: QueueFeatures = {
   messageTtlMs: Infinity,
@@ -61,14 +64,15 @@ export function featuresOf(
     return typeof value === 'string' ? value : null;
   };
   const limit = (key: string): number => Math.min(limitOf(args.get(`x-${key}`)?.value), limitOf(definition?.[key]));
+  const span = (key: string): number => (limit(key) > MOST_MS ? Infinity : limit(key));
   const isGiven = (key: string): boolean => args.has(`x-${key}`) || definition?.[key] !== undefined;
   const isQuorum = queueTypeOf(args) === 'quorum';
   const overflow = overflowOf(text('overflow'), isQuorum);
   // As in RabbitMQ: a queue that drops its first messages can't keep them until their dead letters are safe.
   const isKeptUntilSafe = text('dead-letter-strategy') === 'at-least-once' && isQuorum && overflow === 'reject-publish';
   return {
-    messageTtlMs: limit('message-ttl'),
-    expiresMs: limit('expires'),
+    messageTtlMs: span('message-ttl'),
+    expiresMs: span('expires'),
     maxLength: limit('max-length'),
     maxLengthBytes: limit('max-length-bytes'),
     overflow,

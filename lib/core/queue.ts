@@ -39,8 +39,9 @@ export interface MessageTarget extends QueueNode {
   /**
    * Takes a message, or refuses it.
    * @param confirmation settled exactly once by this target; null when nobody waits
+   * @param isLetter a dead letter that nobody waits for: a quorum queue refuses none, as in RabbitMQ, where it is publishers that it stops
    */
-  publish(message: Message, confirmation: Confirmation | null): void;
+  publish(message: Message, confirmation: Confirmation | null, isLetter?: boolean): void;
 }
 
 export interface Queue extends MessageTarget {

@@ -3,9 +3,10 @@
 import type { Message } from './message.ts';
 import { MessageList } from './message-list.ts';
 import type { PlacedMessages, QueueStore } from './message-store.ts';
+import { inOrder } from './placed-messages.ts';
 import type { QueueLevel } from './positions.ts';
 import type { RetentionSlab } from './retention-slab.ts';
-import { type Returned, ReturnedMessages } from './returned-messages.ts';
+import { type Returned, ReturnedInTurn, ReturnedMessages } from './returned-messages.ts';
 
 /** As many stay in memory when the rest of a queue with consumers leaves it, so that they need not wait for the disk. */
 export const KEPT_MESSAGES = 512;
@@ -62,7 +63,9 @@ export class ReadyMessages implements Ready, QueueLevel {
   readonly #fresh = new MessageList();
   /** What was read back from disk; null until something was. */
   #loaded: MessageList | null = null;
-  readonly #returned: Returned;
+  /** What came back; null until something did. */
+  #returned: Returned | null = null;
+  readonly #returnsInTurn: boolean;
   store: QueueStore | null = null;
   nextPosition: number;
   /** Every position below was delivered at least once, since messages leave in order of their positions. */
@@ -70,9 +73,12 @@ export class ReadyMessages implements Ready, QueueLevel {
   position = 0;
   redelivered = false;
 
-  /** @param base the first position */
-  constructor(base = 0, returned: Returned = new ReturnedMessages()) {
-    this.#returned = returned;
+  /**
+   * @param base the first position
+   * @param returnsInTurn what comes back goes before everything else, as in RabbitMQ's quorum queues; otherwise it goes to its place
+   */
+  constructor(base = 0, returnsInTurn = false) {
+    this.#returnsInTurn = returnsInTurn;
     this.nextPosition = this.deliveredTo = base;
   }
 
@@ -81,7 +87,7 @@ export class ReadyMessages implements Ready, QueueLevel {
   }
 
   get length(): number {
-    return this.#fresh.length + this.#returned.size + (this.#loaded?.length ?? 0);
+    return this.#fresh.length + (this.#returned?.size ?? 0) + (this.#loaded?.length ?? 0);
   }
 
   get bytes(): number {
@@ -111,8 +117,9 @@ export class ReadyMessages implements Ready, QueueLevel {
   shift(): Message | undefined {
     let list = this.#fresh;
     if (this.#loaded !== null && this.#loaded.length > 0) list = this.#earlier(list, this.#loaded);
-    if (this.#returned.size > 0 && (list.length === 0 || this.#returned.precedes(list.firstPosition))) {
-      return this.#shiftReturned();
+    const returned = this.#returned;
+    if (returned !== null && returned.size > 0 && (list.length === 0 || returned.precedes(list.firstPosition))) {
+      return this.#shiftReturned(returned);
     }
     if (list.length === 0 || (this.store !== null && this.store.nextPaged < list.firstPosition)) return undefined;
     const message = list.shift();
@@ -121,14 +128,15 @@ export class ReadyMessages implements Ready, QueueLevel {
   }
 
   has(position: number): boolean {
-    return this.#fresh.has(position) || this.#loaded?.has(position) === true || this.#returned.has(position);
+    return this.#fresh.has(position) || this.#loaded?.has(position) === true || this.#returned?.has(position) === true;
   }
 
   take(position: number): Message | undefined {
-    return this.#fresh.take(position) ?? this.#loaded?.take(position) ?? this.#returned.take(position);
+    return this.#fresh.take(position) ?? this.#loaded?.take(position) ?? this.#returned?.take(position);
   }
 
   giveBack(message: Message, position: number, first = false): void {
+    this.#returned ??= this.#returnsInTurn ? new ReturnedInTurn() : new ReturnedMessages();
     this.#returned.add(message, position, first);
   }
 
@@ -155,7 +163,7 @@ export class ReadyMessages implements Ready, QueueLevel {
     const messages: Message[] = [];
     const positions: number[] = [];
     const loadedKept = Math.min(kept, this.#loaded?.length ?? 0);
-    if (this.#returned.size > KEPT_MESSAGES) {
+    if (this.#returned !== null && this.#returned.size > KEPT_MESSAGES) {
       this.#returned.clear((message, position) => {
         messages.push(message);
         positions.push(position);
@@ -172,7 +180,7 @@ export class ReadyMessages implements Ready, QueueLevel {
 
   clear(each: (message: Message, position: number) => void): number {
     const count = this.length;
-    this.#returned.clear(each);
+    this.#returned?.clear(each);
     for (const list of [this.#loaded, this.#fresh]) {
       for (let message = list?.shift(); message !== undefined; message = list?.shift())
         each(message, list?.position ?? 0);
@@ -189,17 +197,10 @@ export class ReadyMessages implements Ready, QueueLevel {
     this.redelivered = position < this.deliveredTo;
   }
 
-  #shiftReturned(): Message | undefined {
-    const { firstPosition } = this.#returned;
-    if (this.store !== null && !this.#returned.precedes(this.store.nextPaged)) return undefined;
+  #shiftReturned(returned: Returned): Message | undefined {
+    const { firstPosition } = returned;
+    if (this.store !== null && !returned.precedes(this.store.nextPaged)) return undefined;
     this.#took(firstPosition);
-    return this.#returned.take(firstPosition);
+    return returned.take(firstPosition);
   }
-}
-
-/** What was taken from several lists, in order of the positions. */
-export function inOrder(messages: Message[], positions: number[]): PlacedMessages {
-  if (positions.every((position, i) => i === 0 || positions[i - 1] < position)) return { messages, positions };
-  const order = positions.map((_, i) => i).sort((a, b) => positions[a] - positions[b]);
-  return { messages: order.map((i) => messages[i]), positions: order.map((i) => positions[i]) };
 }

@@ -19,7 +19,7 @@ import type { AppliedPolicies } from './policy.ts';
 import { PolicySet } from './policy-set.ts';
 import type { Clock, Durability, Owner } from './ports.ts';
 import { PREDECLARED_EXCHANGES } from './predeclared.ts';
-import type { MessageTarget, Queue, QueueSettings } from './queue.ts';
+import type { Confirmation, MessageTarget, Queue, QueueSettings } from './queue.ts';
 import type { QueueContext } from './queue-context.ts';
 import { createQueue } from './queue-types.ts';
 import { Histories } from './recent-history.ts';
@@ -325,6 +325,17 @@ export class VirtualHost {
     const exchange = this.exchangeOf(route);
     if (route.queues !== null && extraKeys.length === 0) return route.queues;
     return queuesFrom(exchange, message, extraKeys);
+  }
+
+  /** Gives a message to the targets that `route` told. */
+  publish(targets: readonly MessageTarget[], message: Message, confirmation: Confirmation | null): void {
+    if (targets.length === 1) targets[0].publish(message, confirmation);
+    else this.#queueContext.deadLetters.spread(targets, message, confirmation);
+  }
+
+  /** Does something, then publishes the dead letters that it caused. */
+  lettersAfter(action: () => void): void {
+    this.#queueContext.deadLetters.lettersAfter(action);
   }
 
   /** The target that has this name, which `route` told. */

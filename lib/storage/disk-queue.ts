@@ -71,7 +71,7 @@ export class DiskQueue implements QueueStore {
     this.virtualHost = virtualHost;
     this.isLogged = isLogged;
     this.#context = context;
-    this.#ranges = new DiskRanges((range) => context.rangeEnded(range));
+    this.#ranges = new DiskRanges(context);
   }
 
   /** The queue itself. */

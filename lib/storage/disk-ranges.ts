@@ -1,8 +1,13 @@
 // The ranges of one queue: which messages are in pages, which of these are on disk alone, and which are dead.
 import type { PageRange } from './page.ts';
 
+/** Hears of each range in which nothing is alive any more, or wanted. */
+export interface EndedRanges {
+  rangeEnded(range: PageRange): void;
+}
+
 export class DiskRanges {
-  readonly #ended: (range: PageRange) => void;
+  readonly #context: EndedRanges;
   readonly #list: PageRange[] = [];
   /** The range that was found last. */
   #lastHome: PageRange | null = null;
@@ -13,9 +18,8 @@ export class DiskRanges {
   /** None of them comes before this position; Infinity when there are none. */
   nextPaged = Infinity;
 
-  /** @param ended hears of each range in which nothing is alive any more, or wanted */
-  constructor(ended: (range: PageRange) => void) {
-    this.#ended = ended;
+  constructor(context: EndedRanges) {
+    this.#context = context;
   }
 
   get all(): readonly PageRange[] {
@@ -123,12 +127,12 @@ export class DiskRanges {
     const index = this.#list.indexOf(range);
     if (index >= 0) this.#list.splice(index, 1);
     if (this.#lastHome === range) this.#lastHome = null;
-    this.#ended(range);
+    this.#context.rangeEnded(range);
   }
 
   /** Nothing of the queue is wanted. */
   clear(): void {
-    for (const range of this.#list) if (range.page !== null) this.#ended(range);
+    for (const range of this.#list) if (range.page !== null) this.#context.rangeEnded(range);
     this.#list.length = 0;
     this.#lastHome = null;
     this.refresh();

@@ -5,9 +5,12 @@ import type { PlacedMessages } from '../core/message-store.ts';
 import type { DiskQueue, DiskQueueContext } from './disk-queue.ts';
 import type { PageRange } from './page.ts';
 
+/** About so many bytes are read at once. */
+const MOST_BYTES = 16 * 1024 * 1024;
+
 /**
  * @param positions rising
- * @param done is given what is still on disk alone at the end, retained. Not called when the queue was deleted meanwhile, when the
+ * @param done is given what is still on disk alone at the end, retained, as far as it is not too much at once. Not called when the queue was deleted meanwhile, when the
  *   store has failed or is being closed
  */
 export async function fetchPaged(
@@ -20,14 +23,19 @@ export async function fetchPaged(
   await null;
   const found = new Map<number, Message>();
   let left = positions;
+  let room = MOST_BYTES;
   let hasFailed = false;
-  while (!hasFailed && !queue.deleted) {
+  while (room > 0 && !hasFailed && !queue.deleted) {
     const range = queue.firstPagedHome(left);
     if (range === null) break;
     const here = left.filter((position) => range.isPagedOut(position));
+    if (range.held === null) here.splice(Math.max(1, Math.floor((room * range.count) / range.bytes)));
     const read = range.held === null ? await context.fetch(range, here) : heldOf(range, here, context);
     if (read !== null) {
-      for (let i = 0; i < read.positions.length; i++) found.set(read.positions[i], read.messages[i]);
+      for (let i = 0; i < read.positions.length; i++) {
+        found.set(read.positions[i], read.messages[i]);
+        room -= read.messages[i].size;
+      }
       const looked = new Set(here);
       left = left.filter((position) => !looked.has(position));
     } else {

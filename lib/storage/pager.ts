@@ -3,6 +3,7 @@
 import type { MemoryAccount } from '../core/memory-account.ts';
 import type { Message } from '../core/message.ts';
 import type { PlacedMessages } from '../core/message-store.ts';
+import { byLevel, inOrder } from '../core/placed-messages.ts';
 import { CONGESTED_BY_PAGING, type PublishFlow } from '../core/publish-flow.ts';
 import type { DiskQueue } from './disk-queue.ts';
 import { LogEntry } from './log-entry.ts';
@@ -10,7 +11,7 @@ import { PageRange } from './page.ts';
 import type { PageFiles } from './page-files.ts';
 import type { PageRun } from './page-index.ts';
 import { gapsBetween } from './page-writer.ts';
-import { byLevel, filterPlaced, inOrder } from './placed-messages.ts';
+import { filterPlaced } from './placed-messages.ts';
 import { PositionSet } from './position-set.ts';
 import type { Segment } from './segment.ts';
 

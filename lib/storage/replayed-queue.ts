@@ -1,10 +1,10 @@
 // What a restart learns of one queue from the log, and what follows from it.
 import type { Message } from '../core/message.ts';
 import type { PlacedMessages } from '../core/message-store.ts';
+import { inOrder } from '../core/placed-messages.ts';
 import { LEVEL_SPAN, levelOf, type QueueLevel } from '../core/positions.ts';
 import type { DiskQueue } from './disk-queue.ts';
 import type { LogEntry } from './log-entry.ts';
-import { inOrder } from './placed-messages.ts';
 import { PositionSet } from './position-set.ts';
 
 type Level = { -readonly [Key in keyof QueueLevel]: QueueLevel[Key] };

@@ -3,13 +3,12 @@
 import t from 'tap';
 import { PriorityMessages } from '../../lib/core/priority-messages.ts';
 import { type Ready, ReadyMessages } from '../../lib/core/ready-messages.ts';
-import { ReturnedInTurn } from '../../lib/core/returned-messages.ts';
 import { messageOf } from './helper.ts';
 
 const queues: Readonly<Record<string, () => Ready>> = {
   classic: () => new ReadyMessages(),
   priority: () => new PriorityMessages(5),
-  quorum: () => new ReadyMessages(0, new ReturnedInTurn()),
+  quorum: () => new ReadyMessages(0, true),
 };
 
 function load(ready: Ready, ...positions: readonly number[]): void {

@@ -42,17 +42,17 @@ export async function connectTo(t: Test, brokerUrl: string, vhost?: string): Pro
 
 /**
  * Tests twice: with a broker that is closed, and with one that is killed.
- * @param todo what is still to be done before that can pass
+ * @param alone whether it is to run by itself in a file whose tests run side by side
  */
 export function afterEachEnding(
   title: string,
   test: (t: Test, broker: DurableBroker) => Promise<void>,
   options: BrokerOptions = {},
-  todo?: string,
+  alone = false,
 ): void {
   const skip = againstPeer && restartCommand === undefined && 'AMQP_RESTART does not say how to restart the peer';
   for (const ending of ENDINGS) {
-    t.test(`${title} (${ending})`, { skip, ...(todo !== undefined && { todo }) }, async (t) => {
+    t.test(`${title} (${ending})`, { skip, ...(alone && { buffered: false }) }, async (t) => {
       await test(t, await DurableBroker.start(t, ending, options));
     });
   }
@@ -134,20 +134,20 @@ export class DurableBroker {
    * Ends the broker with all connections, starts it again, and opens a connection.
    * @param meanwhile gets the data folder while nobody uses it
    */
-  async restart(meanwhile: (dataDir: string) => void = () => {}): Promise<Client> {
+  async restart(meanwhile: (dataDir: string) => unknown = () => {}): Promise<Client> {
     if (againstPeer) await promisify(execFile)('sh', ['-c', restartCommand ?? 'false']);
     else await this.#reopen(meanwhile);
     return this.connect();
   }
 
-  async #reopen(meanwhile: (dataDir: string) => void): Promise<void> {
+  async #reopen(meanwhile: (dataDir: string) => unknown): Promise<void> {
     const { broker, dataDir } = this;
     if (this.ending === 'crash') {
       this.#life++;
       copyFolder(dataDir, this.dataDir);
     }
     await broker.close();
-    meanwhile(this.dataDir);
+    await meanwhile(this.dataDir);
     await this.#open();
   }
 

@@ -179,3 +179,14 @@ t.test('what a client says of the deaths counts', async (t) => {
   await publisher.waitForConfirms();
   t.equal(text(await inbox.next()), 'rejected', 'the others would have come before');
 });
+
+t.test('a message that is rejected into the same queue finds the room that its consumer has now', async (t) => {
+  const { channel, publisher } = await openSession(t);
+  const queue = await declare(channel, uniqueName(), undefined, { maxLength: 0 });
+  await channel.prefetch(1);
+  const { inbox } = await subscribe(channel, queue);
+  await publish(publisher, queue, ['again']);
+  channel.nack(await inbox.next(), false, false);
+  const again = await inbox.next();
+  t.same(counts(deathsOf(again)), [['rejected', 1]]);
+});

@@ -58,7 +58,7 @@ t.test('expired: the expiration of the message', async (t) => {
 
 t.test('expired: the time to live of the queue', async (t) => {
   const { channel, publisher } = await openSession(t);
-  const { queue, dead } = await deadLettering(channel, { messageTtl: 10 });
+  const { queue, dead } = await deadLettering(channel, { messageTtl: 200 });
   await publish(publisher, queue, ['a', 'b']);
   for (const wanted of ['a', 'b']) {
     const letter = await dead.next();

@@ -240,3 +240,20 @@ t.test('dead letters are published as they come, in order, through several queue
   t.same(letters.map(text), texts);
   t.equal(deathsOf(letters[0]).length, 20);
 });
+
+t.test('a message is in all its queues before its dead letter, whichever comes first', async (t) => {
+  const { channel, publisher } = await openSession(t);
+  for (let i = 0; i < 4; i++) {
+    const source = await exchange(channel, 'fanout');
+    const target = await declare(channel);
+    const full = await declare(channel, { maxLength: 0, deadLetterExchange: '', deadLetterRoutingKey: target });
+    for (const queue of i < 2 ? [full, target] : [target, full]) await channel.bindQueue(queue, source, '');
+    publisher.publish(source, '', Buffer.from('both'));
+    await publisher.waitForConfirms();
+    const deaths = [deathsOf(await take(channel, target)), deathsOf(await take(channel, target))];
+    t.same(
+      deaths.map(({ length }) => length),
+      [0, 1],
+    );
+  }
+});

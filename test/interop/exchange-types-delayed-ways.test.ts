@@ -9,6 +9,9 @@ import { call, drain, present, quiet, readyCount, text, texts } from '../helper/
 import { openPolicies } from '../helper/policies.ts';
 import { outcomeAt, passed, subscribe, until, untilReady } from '../helper/ttl.ts';
 
+// Most of each test is waiting, so they wait side by side; and what a test does before a message is due has time on a loaded machine.
+t.jobs = 8;
+
 const test = (name: string, run: Parameters<typeof testOfType>[2]): void =>
   testOfType('x-delayed-message', name, run, t);
 
@@ -59,7 +62,7 @@ test('bindings count that are there when a message is due', async (t, session) =
   const exchange = await session.declare(DIRECT);
   const [early, late] = await session.queues(2);
   await channel.bindQueue(early, exchange, 'k');
-  publisher.publish(exchange, 'k', Buffer.from('m'), delayed(150));
+  publisher.publish(exchange, 'k', Buffer.from('m'), delayed(600));
   await publisher.waitForConfirms();
   await channel.unbindQueue(early, exchange, 'k');
   await channel.bindQueue(late, exchange, 'k');
@@ -101,7 +104,7 @@ test('a queue that is deleted meanwhile gets nothing', async (t, session) => {
   const exchange = await session.declare(FANOUT);
   const [gone, stays] = await session.queues(2);
   for (const queue of [gone, stays]) await channel.bindQueue(queue, exchange, '');
-  publisher.publish(exchange, '', Buffer.from('m'), delayed(100));
+  publisher.publish(exchange, '', Buffer.from('m'), delayed(500));
   await publisher.waitForConfirms();
   await channel.deleteQueue(gone);
   await untilReady(channel, stays, 1);
@@ -227,7 +230,7 @@ test('what it holds goes with it', async (t, session) => {
     await channel.bindQueue(queue, exchange, '');
     const before = usedBytes(session);
     for (const persistent of [true, false]) {
-      publisher.publish(exchange, '', Buffer.alloc(100_000), delayed(80, { persistent }));
+      publisher.publish(exchange, '', Buffer.alloc(100_000), delayed(500, { persistent }));
     }
     await publisher.waitForConfirms();
     if (!againstPeer) t.ok(usedBytes(session) > before + 200_000, 'what is held counts');
@@ -235,7 +238,7 @@ test('what it holds goes with it', async (t, session) => {
     t.ok(usedBytes(session) <= before, why);
     await channel.assertExchange(exchange, 'x-delayed-message', { arguments: FANOUT });
     await channel.bindQueue(queue, exchange, '');
-    publisher.publish(exchange, '', Buffer.from(why), delayed(120));
+    publisher.publish(exchange, '', Buffer.from(why), delayed(520));
     await untilReady(channel, queue, 1);
     t.same(await drain(publisher, queue), [why], 'another exchange of the name holds nothing of it');
   }
@@ -248,7 +251,7 @@ test('what was published goes on when its connection is gone', async (t, session
   await channel.bindQueue(queue, exchange, '');
   const other = await connectAgain();
   const publisher = await other.createConfirmChannel();
-  publisher.publish(exchange, '', Buffer.from('m'), delayed(100));
+  publisher.publish(exchange, '', Buffer.from('m'), delayed(500));
   await publisher.waitForConfirms();
   const closed = once(other, 'close');
   await other.close();
@@ -282,7 +285,7 @@ t.test('a policy names the alternate exchange', { skip: againstPeer && 'the peer
   await channel.assertExchange('other', 'fanout');
   const { queue } = await channel.assertQueue('');
   await channel.bindQueue(queue, 'other', '');
-  channel.publish('delayed', 'none', Buffer.from('m'), delayed(100));
+  channel.publish('delayed', 'none', Buffer.from('m'), delayed(500));
   await channel.waitForConfirms();
   await target.setPolicy({ name: 'p', pattern: '^delayed$', definition: { 'alternate-exchange': 'other' } });
   await untilReady(channel, queue, 1);

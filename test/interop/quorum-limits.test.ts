@@ -1,7 +1,19 @@
 // Expiry and length limits of quorum queues, where they go other ways than those of classic ones.
 import t, { type Test } from 'tap';
 import { againstPeer, uniqueName } from '../helper/broker.ts';
-import { drain, openSession, present, publish, quiet, type Session, subscribe, texts } from '../helper/messages.ts';
+import {
+  drain,
+  openSession,
+  present,
+  publish,
+  quiet,
+  readyCount,
+  type Session,
+  sharedQueue,
+  subscribe,
+  text,
+  texts,
+} from '../helper/messages.ts';
 import { deliveryCount, getSome, quorum, quorumQueue } from '../helper/quorum.ts';
 import {
   deathReason,
@@ -59,11 +71,11 @@ t.test('what expires at once still reaches a consumer that waits for it', async 
 });
 
 t.test('what comes back after its time expires, and is not counted', async (t) => {
-  const { channel, publisher, queue, deadQueue } = await openDeadLettering(t, { 'x-message-ttl': 100 });
+  const { channel, publisher, queue, deadQueue } = await openDeadLettering(t, { 'x-message-ttl': 400 });
   const { inbox } = await subscribePatiently(channel, deadQueue, { noAck: true });
   await publish(publisher, queue, ['1']);
   const message = present(await channel.get(queue));
-  await passed(120);
+  await passed(450);
   channel.nack(message);
   const dead = await inbox.next();
   t.equal(deathReason(dead), 'expired');
@@ -154,9 +166,45 @@ t.test('a queue that nobody uses is deleted after x-expires', async (t) => {
 });
 
 t.test('a consumer keeps the queue', async (t) => {
-  const { channel, publisher, queue } = await openQuorum(t, { 'x-expires': 100 });
+  const { channel, publisher, queue } = await openQuorum(t, { 'x-expires': 300 });
   await subscribe(channel, queue);
   // Three times as long; RabbitMQ would need seconds to notice, so there it shows less.
-  await passed(300);
+  await passed(900);
   t.equal(await isMissing(publisher, queue), false);
+});
+
+for (const limited of [false, true]) {
+  t.test(
+    `what comes back goes to a consumer before the limit counts it; ${limited ? 'with' : 'without'} a delivery limit`,
+    async (t) => {
+      const args = { 'x-max-length': 2, ...(limited ? { 'x-delivery-limit': 5 } : {}) };
+      const { channel, publisher, queue } = await openQuorum(t, args);
+      await channel.prefetch(1);
+      const { inbox } = await subscribe(channel, queue);
+      await publish(publisher, queue, ['1']);
+      const first = await inbox.next();
+      await publish(publisher, queue, ['2', '3']);
+      channel.nack(first);
+      // With a limit it is the first again; without, it comes after the others. Nothing is too much either way.
+      t.equal(text(await inbox.next()), limited ? '1' : '2');
+      t.equal(await readyCount(publisher, queue), 2);
+    },
+  );
+}
+
+t.test('reject-publish stops publishers, not dead letters', async (t) => {
+  const { channel, publisher, target, queue } = await openQuorum(t, {
+    'x-max-length': 1,
+    'x-overflow': 'reject-publish',
+  });
+  const deadLettering = { 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': queue };
+  const sources = [
+    await quorumQueue(t, target, deadLettering),
+    await sharedQueue(t, target, { arguments: deadLettering }),
+  ];
+  for (const source of sources) {
+    await publish(publisher, source, ['1', '2']);
+    for (const message of await getSome(channel, source, 2)) channel.nack(message, false, false);
+  }
+  t.equal(await untilReady(publisher, queue, 4), 4);
 });

@@ -5,8 +5,11 @@ import { uniqueName } from '../helper/broker.ts';
 import { channelClose, openConnection, openSession, present, publish, quiet, send, text } from '../helper/messages.ts';
 import { deadLettering, isMissing, passed, subscribe, untilDeleted } from '../helper/ttl.ts';
 
+// Most of each test is waiting, so they wait side by side.
+t.jobs = 8;
+
 /** Short for what is left alone, long for what is used again and again, which a loaded machine may do late. */
-const SHORT = 200;
+const SHORT = 400;
 const LEASE = 1000;
 
 /** Ten years. */

@@ -1,10 +1,10 @@
 // Crashes at the calls that a store makes to its disk, one after the other, in every way that a disk can end up, within the recovery,
-// too; and tears each of its writes at every byte. What is left has to be what was promised.
+// too. What is left has to be what was promised. See torn-writes.test.ts for writes of which a part arrived.
 //
 // A failure names what repeats it; test/helper/store-long.ts goes on for as long as one likes.
 import t from 'tap';
-import { crashPoints, tearEverywhere } from '../helper/store-points.ts';
-import { profileOf, tinyMessages } from '../helper/store-workload.ts';
+import { crashPoints } from '../helper/store-points.ts';
+import { profileOf } from '../helper/store-workload.ts';
 
 /** More of them with an environment variable: this many times as many seeds. */
 const SCALE = Number(process.env.STORE_SCALE ?? 1);
@@ -21,15 +21,4 @@ t.test('a crash at any call loses nothing that was promised', async (t) => {
   }
   t.comment(counts);
   t.ok(counts.points > 100 && counts.outcomes > 4 * counts.points && counts.recoveryCrashes > 100);
-});
-
-t.test('a write that ends at any byte harms nothing that was there before', async (t) => {
-  const kinds = new Map<string, number>();
-  for (let seed = 1; seed <= 3 * SCALE; seed++) {
-    for (const [kind, offsets] of await tearEverywhere(seed, 40, tinyMessages(seed))) {
-      kinds.set(kind, (kinds.get(kind) ?? 0) + offsets);
-    }
-  }
-  t.comment(kinds);
-  for (const kind of ['log', 'checkpoint', 'page']) t.ok((kinds.get(kind) ?? 0) > 200, `${kind} torn at many bytes`);
 });

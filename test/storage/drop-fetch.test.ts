@@ -233,3 +233,13 @@ t.test('a few of many: only their blocks are read, and little is kept of them', 
   check(t, stage, await fetched(stage, some), some);
   await stage.world.close();
 });
+
+t.test('of much that is asked for, some is given, and the rest when it is asked for again', async (t) => {
+  const stage = await pagedStage({ bodyBytes: 1024 * 1024 });
+  const first = await fetched(stage, ALL);
+  const count = first?.positions.length ?? 0;
+  t.ok(count >= 10 && count <= 17, `${count} messages of a megabyte`);
+  check(t, stage, first, ALL.slice(0, count));
+  check(t, stage, await fetched(stage, ALL.slice(38)), [38, 39]);
+  await stage.world.close();
+});

@@ -222,18 +222,20 @@ export class Deliveries {
     queue.deliver();
   }
 
-  /** Settles deliveries that were claimed, then lets their queues go on. */
+  /** Settles deliveries that were claimed, then lets their queues go on. Dead letters find the room that this makes. */
   settle(deliveries: readonly UnackedDelivery[], settlement: Settlement): void {
-    const queues = new Set<Queue>();
-    for (const { message, source, position } of deliveries) {
-      source.queue[settlement](message, position);
-      queues.add(source.queue);
-      if (source.consumer === null) continue;
-      source.consumer.settle();
-      this.#sessionCount--;
-    }
-    this.#unblockSession();
-    for (const queue of queues) queue.deliver();
+    this.#host.session.virtualHost.lettersAfter(() => {
+      const queues = new Set<Queue>();
+      for (const { message, source, position } of deliveries) {
+        source.queue[settlement](message, position);
+        queues.add(source.queue);
+        if (source.consumer === null) continue;
+        source.consumer.settle();
+        this.#sessionCount--;
+      }
+      this.#unblockSession();
+      for (const queue of queues) queue.deliver();
+    });
   }
 
   /** The connection has no room for deliveries now. */

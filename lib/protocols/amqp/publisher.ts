@@ -135,7 +135,7 @@ export class Publisher implements ConfirmSink {
       return;
     }
     const confirmation = confirms === null ? null : this.#confirmation(confirms, confirms.open(), queues.length);
-    for (let i = 0; i < queues.length; i++) queues[i].publish(message, confirmation);
+    virtualHost.publish(queues, message, confirmation);
   }
 
   /** Publishes what a transaction held back. False when a queue refused it. */
@@ -151,7 +151,7 @@ export class Publisher implements ConfirmSink {
         accepted &&= isAccepted;
       },
     };
-    for (const queue of queues) queue.publish(held.message, confirmation);
+    virtualHost.publish(queues, held.message, confirmation);
     return accepted;
   }
 
