@@ -162,6 +162,7 @@ afterEachEnding(
     t.equal((await inbox.next()).content.toString(), '1');
     await client.channel.cancel(consumerTag);
     t.notOk(await isThere.queue(client, queue));
+    await flush(client.publisher); // the answer to the cancel does not wait for the disk
     client = await broker.restart();
     t.notOk(await isThere.queue(client, queue));
   },
