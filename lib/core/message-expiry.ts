@@ -64,6 +64,11 @@ export class MessageExpiry {
     if (size > LEAST_STALE && size > 2 * this.#parts.queue.messageCount) this.#forgetStale();
   }
 
+  /** The earliest deadline, of a message that may have left by now; Infinity when there is none. */
+  get firstMs(): number {
+    return this.#deadlines.firstMs;
+  }
+
   /** When `run` wants to be called next. */
   get nextMs(): number {
     const { firstMs } = this.#deadlines;

@@ -247,7 +247,9 @@ export class QueueContents {
     // The limit comes before expiry, as in RabbitMQ: a message that is gone at once may push out another.
     if (!mayLeave && this.#limit.dropsFirst) this.enforce();
     if (message.expiresAtMs === 0) return;
-    if (!this.#isExpired(message)) {
+    // What is due before it, and did not have its turn yet, leaves before it.
+    const isFirst = this.#expiry === null || message.expiresAtMs <= this.#expiry.firstMs;
+    if (!isFirst || !this.#isExpired(message)) {
       this.expiresAt(message.expiresAtMs, position);
     } else if (this.#ready.take(position) !== undefined) {
       this.#limit.removed(message);

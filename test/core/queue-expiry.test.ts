@@ -172,3 +172,20 @@ t.test('what was on disk when it expired and is in memory now goes, too', async 
   t.equal(queue.messageCount, 0);
   t.equal(memory.usedBytes, 0);
 });
+
+t.test('a message whose time passes while it comes in does not leave before an older one that is due', async (t) => {
+  const { clock, context, queue } = setUp({
+    'x-message-ttl': integer(10),
+    'x-dead-letter-exchange': '',
+  });
+  publish(queue, 0, 'a');
+  const epochMs = clock.epochMs.bind(clock);
+  let asked = 0;
+  // The process was stopped between two looks at the clock.
+  clock.epochMs = () => epochMs() + (asked++ === 0 ? 9 : 40);
+  publish(queue, 0, 'b');
+  t.ok(asked > 0);
+  clock.epochMs = epochMs;
+  clock.advance(40);
+  t.same(context.deadLetters.texts, ['a expired', 'b expired']);
+});
