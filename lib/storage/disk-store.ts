@@ -313,18 +313,16 @@ export class DiskStore implements MessageStore {
     return this.#readOf(range, () => this.#reader.read(range));
   }
 
-  async fetch(range: PageRange, positions: readonly number[]): Promise<PlacedMessages | null> {
-    const read = await this.#readOf(range, () => this.#reader.fetch(range, positions));
-    if (read === null || !this.#isClosing) return read;
-    // Whoever asked would change something, which is too late for a clean stop.
-    for (const message of read.messages) this.#options.memory.release(message);
-    return null;
+  fetch(range: PageRange, positions: readonly number[]): Promise<PlacedMessages | null> {
+    return this.#readOf(range, () => this.#reader.fetch(range, positions));
   }
 
   async #readOf<Read extends PlacedMessages>(range: PageRange, task: () => Promise<Read>): Promise<Read | null> {
     try {
       // There may be no more files that can be opened, for now.
       const read = await whenThereIsRoom(this.#options.room, task);
+      // Whoever asked would change something, which is too late for a clean stop.
+      if (this.#isClosing) return null;
       for (const message of read.messages) this.#options.memory.retain(message);
       return read;
     } catch (error) {
