@@ -11,11 +11,14 @@ import type { Ready } from './ready-messages.ts';
 
 /** Messages on disk whose content is wanted when they expire are read so long before. */
 const READ_AHEAD_MS = 1000;
-/** So many are read ahead at once at the most, and the next time about so many. */
-const READ_MESSAGES = 16_384;
+/** So many are read at once at the most: each time all pages are passed through, so it had better be many. */
+const READ_MESSAGES = 65_536;
+/** Nothing more is read ahead when so many bytes have been. */
+const READ_AHEAD_BYTES = 64 * 1024 * 1024;
 /** No more that have expired wait to be read: the others need no other place than their deadline. */
-const MOST_LATE = 16_384;
+const MOST_LATE = 131_072;
 const FIRST_SPAN_MS = 2000;
+const LEAST_SPAN_MS = 100;
 const MOST_SPAN_MS = 600_000;
 /** Deadlines of messages that left otherwise are forgotten when there are more of them than of the rest, and more than this. */
 const LEAST_STALE = 4096;
@@ -42,8 +45,12 @@ export class MessageExpiry {
   readonly #deadlines = new DeadlineHeap();
   /** Copies of messages that are on disk alone and expire soon. */
   readonly #copies = new Map<number, Message>();
+  #copyBytes = 0;
   /** Positions of messages that have expired and are still to be read. */
   #late: number[] = [];
+  /** Positions of those that have been read since, from `#overdueAt` on. */
+  #overdue: number[] = [];
+  #overdueAt = 0;
   /** What expires until then has been read. */
   #readToMs = 0;
   #spanMs = FIRST_SPAN_MS;
@@ -72,7 +79,7 @@ export class MessageExpiry {
   /** When `run` wants to be called next. */
   get nextMs(): number {
     const { firstMs } = this.#deadlines;
-    if (this.#hasGivenUp) return 0;
+    if (this.#hasGivenUp || this.#overdueAt < this.#overdue.length) return 0;
     if (this.#isReading) return this.#late.length < MOST_LATE ? firstMs : Infinity;
     if (this.#late.length > 0) return 0;
     if (!this.#readsAhead) return firstMs;
@@ -82,14 +89,27 @@ export class MessageExpiry {
   /** Lets go of what has expired; at most so much that others have their turn. */
   run(nowMs: number): void {
     this.#hasGivenUp = false;
-    for (let i = 0; i < STEP_MESSAGES && this.#late.length < MOST_LATE; i++) {
-      if (this.#deadlines.firstMs > nowMs) break;
-      const { firstPosition } = this.#deadlines;
-      this.#deadlines.shift();
-      this.#expire(firstPosition);
-    }
+    const left = this.#expireSome(nowMs, STEP_MESSAGES);
     const isTime = this.#readsAhead && nowMs >= this.#readToMs - READ_AHEAD_MS;
-    if (isTime || this.#late.length > 0) this.#read(nowMs);
+    if (!isTime && this.#late.length === 0) return;
+    this.#read(nowMs);
+    // Some of it may need no reading any more.
+    if (left > 0) this.#expireSome(nowMs, left);
+  }
+
+  /** Lets go of so much of what has expired at the most, and returns how much less there was. */
+  #expireSome(nowMs: number, most: number): number {
+    for (let i = 0; i < most; i++) {
+      if (this.#overdueAt < this.#overdue.length) {
+        this.#expire(this.#overdue[this.#overdueAt++]);
+      } else {
+        if (this.#deadlines.firstMs > nowMs || this.#late.length >= MOST_LATE) return most - i;
+        const { firstPosition } = this.#deadlines;
+        this.#deadlines.shift();
+        this.#expire(firstPosition);
+      }
+    }
+    return 0;
   }
 
   /** Messages are about to be on disk alone: once they are, it may be time to read them. */
@@ -105,7 +125,10 @@ export class MessageExpiry {
     this.#deadlines.clear();
     for (const copy of this.#copies.values()) this.#parts.memory.release(copy);
     this.#copies.clear();
+    this.#copyBytes = 0;
     this.#late = [];
+    this.#overdue = [];
+    this.#overdueAt = 0;
     this.#readToMs = 0;
   }
 
@@ -122,8 +145,7 @@ export class MessageExpiry {
 
   #expire(position: number): void {
     const { ready, store, limit, departures, memory } = this.#parts;
-    const copy = this.#copies.get(position) ?? null;
-    if (copy !== null) this.#copies.delete(position);
+    const copy = this.#takeCopy(position);
     const message = ready.take(position);
     if (message !== undefined) {
       limit.removed(message);
@@ -139,17 +161,24 @@ export class MessageExpiry {
     if (copy !== null) memory.release(copy);
   }
 
-  /** Reads some of what has expired, and if that is all, what will soon. */
+  #takeCopy(position: number): Message | null {
+    const copy = this.#copies.get(position);
+    if (copy === undefined) return null;
+    this.#copies.delete(position);
+    this.#copyBytes -= copy.size;
+    return copy;
+  }
+
+  /** Reads what has expired and what will soon. */
   #read(nowMs: number): void {
     const { store, memory } = this.#parts;
     if (this.#isReading || store === null) return;
-    const late = this.#takeLate();
+    const late = this.#takeLate(store);
     const wanted = new Set(late);
     let toMs = this.#readToMs;
-    // Who is behind has no use for more in memory.
-    if (this.#readsAhead && this.#late.length === 0 && this.#deadlines.firstMs > nowMs) {
-      toMs = Math.max(nowMs, toMs) + this.#spanMs;
-      this.#addSoon(toMs, wanted);
+    if (this.#readsAhead && this.#copyBytes < READ_AHEAD_BYTES) {
+      const spanEndMs = Math.max(nowMs, toMs) + this.#spanMs;
+      if (this.#addSoon(spanEndMs, wanted)) toMs = spanEndMs;
     }
     if (wanted.size === 0) {
       this.#readToMs = toMs;
@@ -166,47 +195,49 @@ export class MessageExpiry {
     );
   }
 
-  /**
-   * Takes some of what has expired and is still to be read. What is in memory by now, as itself or as a copy, or whose content is
-   * not needed any more, expires.
-   */
-  #takeLate(): number[] {
-    const { store } = this.#parts;
-    const late: number[] = [];
-    for (const position of this.#late.splice(0, STEP_MESSAGES)) {
-      const isWanted = this.#needsContent && !this.#copies.has(position) && store?.isPagedOut(position) === true;
-      if (isWanted) late.push(position);
-      else this.#expire(position);
-    }
+  /** Takes what has expired and is to be read. What needs no reading any more leaves with what has been read. */
+  #takeLate(store: QueueStore): number[] {
+    const taken = this.#late.splice(0, READ_MESSAGES);
+    const isWanted = (position: number): boolean =>
+      this.#needsContent && !this.#copies.has(position) && store.isPagedOut(position);
+    const late = taken.filter(isWanted);
+    for (const position of taken) if (!isWanted(position)) this.#overdue.push(position);
     return late;
   }
 
-  /** Adds what is to be read before it expires. What is too much for one time is read when it has. */
-  #addSoon(toMs: number, wanted: Set<number>): void {
+  /** Adds what is to be read before it expires. False when it was too much for one time. */
+  #addSoon(toMs: number, wanted: Set<number>): boolean {
     const { store } = this.#parts;
     const before = wanted.size;
     let isAll = true;
     this.#deadlines.forEachUpTo(toMs, (position) => {
       if (this.#copies.has(position) || store?.isPagedOut(position) !== true) return true;
-      isAll = wanted.size - before < READ_MESSAGES;
+      isAll = wanted.size < READ_MESSAGES;
       if (isAll) wanted.add(position);
       return isAll;
     });
     this.#adaptSpan(isAll ? wanted.size - before : Infinity);
+    return isAll;
   }
 
   #wasRead({ messages, positions }: PlacedMessages, late: readonly number[], toMs: number): void {
     this.#isReading = false;
     this.#readToMs = toMs;
-    for (let i = 0; i < messages.length; i++) this.#copies.set(positions[i], messages[i]);
-    for (const position of late) this.#expire(position);
+    for (let i = 0; i < messages.length; i++) {
+      this.#copies.set(positions[i], messages[i]);
+      this.#copyBytes += messages[i].size;
+    }
+    // They leave in steps.
+    this.#overdue =
+      this.#overdueAt < this.#overdue.length ? [...this.#overdue.slice(this.#overdueAt), ...late] : [...late];
+    this.#overdueAt = 0;
     this.#parts.nextChanged();
   }
 
   /** The next read is to be of about the right number of messages. */
   #adaptSpan(count: number): void {
-    const factor = Math.min(2, Math.max(0.25, READ_MESSAGES / Math.max(1, count)));
-    this.#spanMs = Math.min(MOST_SPAN_MS, Math.max(FIRST_SPAN_MS, this.#spanMs * factor));
+    const factor = Math.min(2, Math.max(0.25, READ_MESSAGES / 2 / Math.max(1, count)));
+    this.#spanMs = Math.min(MOST_SPAN_MS, Math.max(LEAST_SPAN_MS, this.#spanMs * factor));
   }
 
   /** Most of what the deadlines were for has left. Those of messages with consumers are added again when they come back. */
@@ -221,7 +252,7 @@ export class MessageExpiry {
     });
     for (const [position, copy] of this.#copies) {
       if (seen.has(position)) continue;
-      this.#copies.delete(position);
+      this.#takeCopy(position);
       memory.release(copy);
     }
   }

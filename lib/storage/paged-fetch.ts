@@ -6,7 +6,7 @@ import type { DiskQueue, DiskQueueContext } from './disk-queue.ts';
 import type { PageRange } from './page.ts';
 
 /** About so many bytes are read at once. */
-const MOST_BYTES = 16 * 1024 * 1024;
+const MOST_BYTES = 32 * 1024 * 1024;
 
 /**
  * @param positions rising

@@ -10,7 +10,7 @@ import { NaiveStore } from './naive-store.ts';
 import { integer, queueContext } from './queue-helper.ts';
 
 /** As many copies are read before they expire at the most, and so many of what has expired. */
-const READ_AHEAD = 16_384;
+const READ_AHEAD = 65_536;
 const STEP = 1024;
 const TTL_MS = 10_000;
 
