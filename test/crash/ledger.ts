@@ -28,6 +28,8 @@ export interface Entry {
   doubts: number;
   /** A client got it at least once. */
   seen: boolean;
+  /** A stopping broker took it from one client and gave it to another, who read that first: its first delivery may still be on its way. */
+  overtaken: boolean;
   /** When it was published, and when it was known to be in the queue, in messages published by then. */
   readonly publishedAt: number;
   knownAt: number;
@@ -109,6 +111,7 @@ export class QueueLedger {
       holder: 'nobody',
       doubts: this.#purgesUnderway > 0 ? REMOVED : 0,
       seen: false,
+      overtaken: false,
       publishedAt: ++this.#world.clock,
       knownAt: Number.POSITIVE_INFINITY,
       isDisplaced: false,
@@ -136,7 +139,9 @@ export class QueueLedger {
       return null;
     }
     if (!this.#world.isStopping) this.#checkPlace(entry, stream);
-    if (entry.seen && !redelivered) this.#report('unmarked', `${this.#describe(entry)} is not marked as redelivered`);
+    if (entry.seen && !redelivered && !entry.overtaken)
+      this.#report('unmarked', `${this.#describe(entry)} is not marked as redelivered`);
+    entry.overtaken = this.#world.isStopping && redelivered && (!entry.seen || entry.overtaken);
     if (this.exclusive && !entry.seen && redelivered && entry.born === this.#world.life) {
       this.#report('marked', `${this.#describe(entry)} is marked as redelivered, but nobody got it before`);
     }
@@ -237,6 +242,7 @@ export class QueueLedger {
       if (entry.ackCommit?.state === 'doubtful') entry.doubts |= ACK_COMMIT;
       if (entry.place === 'acknowledged') entry.doubts |= ACKNOWLEDGED;
       if (entry.transient) entry.doubts |= TRANSIENT;
+      entry.overtaken = false;
       entry.place = 'queue';
     }
   }

@@ -103,6 +103,17 @@ t.test('what was delivered before is marked', async (t) => {
       h.deliver(id, redelivered === 1);
     });
   }
+  for (const [firsts, expected] of [
+    [1, []],
+    [2, ['unmarked']],
+  ] as const) {
+    check(t, `or overtakes its first delivery while the broker stops, which comes ${firsts} times`, expected, (h) => {
+      const id = h.confirmed();
+      h.model.stopping();
+      h.deliver(id, true);
+      for (let i = 0; i < firsts; i++) h.deliver(id);
+    });
+  }
   check(t, 'marked without a reason', ['marked'], (h) => {
     h.deliver(h.confirmed('p', ['own']), true, 'own');
   });
