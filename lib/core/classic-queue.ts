@@ -216,15 +216,11 @@ export class ClassicQueue implements ContentsOwner, ConsumerHost, StoredQueue, T
   }
 
   requeue(message: Message, position: number): void {
-    this.#countSettled();
-    if (this.#closed) this.#contents.departures.forget(message, position);
-    else this.#contents.giveBack(message, position, false);
+    this.#takeBack(message, position, false);
   }
 
   abandon(message: Message, position: number): void {
-    this.#countSettled();
-    if (this.#closed) this.#contents.departures.forget(message, position);
-    else this.#contents.giveBack(message, position, true);
+    this.#takeBack(message, position, true);
   }
 
   deliver(): void {
@@ -348,6 +344,12 @@ export class ClassicQueue implements ContentsOwner, ConsumerHost, StoredQueue, T
       this.#handOver(consumer, message, position, redelivered);
       if (consumer.noAck) contents.departures.forget(message, position);
     }
+  }
+
+  #takeBack(message: Message, position: number, isAbandoned: boolean): void {
+    this.#countSettled();
+    if (this.#closed) this.#contents.departures.forget(message, position);
+    else this.#contents.giveBack(message, position, isAbandoned);
   }
 
   /** A full queue takes no more. */

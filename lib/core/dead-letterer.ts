@@ -1,7 +1,5 @@
 // Hands what leaves a queue unconsumed to the exchange that the queue names for its dead letters.
-import { decodeFieldTable } from '../../codec/field-table.ts';
-import { readUInt32 } from '../../codec/integers.ts';
-import { locateHeaders, peekExpiration, withHeaders, withoutExpiration } from '../../codec/properties.ts';
+import { peekExpiration, withHeaders, withoutExpiration } from '../../codec/properties.ts';
 import { encodedStringSize, encodeShortString, SHORT_STRING_MAX, shortStringSize } from '../../codec/strings.ts';
 import { carbonCopyKeys, type DeadLetterReason, type Deaths, deadLetterHeaders, queuesInCycle } from './dead-letter.ts';
 import type { Message } from './message.ts';
@@ -173,8 +171,7 @@ export class DeadLetterer {
 
   #write(route: Route, queue: Queue, message: Message, reason: DeadLetterReason): DeadLetter {
     const { propertiesBuffer: buffer, propertiesStart: start, propertiesEnd: end } = message;
-    const at = locateHeaders(buffer, start, end);
-    const before = at < 0 ? null : decodeFieldTable(buffer, at, at + 4 + readUInt32(buffer, at));
+    const before = message.headers;
     const copyKeys = before === null ? NO_KEYS : carbonCopyKeys(before);
     const death = {
       reason,

@@ -62,11 +62,6 @@ export class DelayedExchanges {
     return exchange === undefined ? undefined : this.#queues.get(exchange);
   }
 
-  /** How many messages an exchange holds back. */
-  countOf(exchange: string): number {
-    return this.#queues.get(exchange)?.messageCount ?? 0;
-  }
-
   /** An exchange is deleted, and what it holds with it. */
   removed(exchange: string): void {
     this.#queues.get(exchange)?.close();

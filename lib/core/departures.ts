@@ -85,7 +85,7 @@ export class Departures {
     if (deadLetterExchange === null) {
       this.forget(message, position);
     } else if (deadLetterStrategy === 'at-least-once' || this.#context.deadLetters.isBusy) {
-      this.#handOver(position, { message, reason, isStuck: false });
+      this.#handOver(message, position, reason);
     } else {
       this.#context.deadLetters.deadLetter(this.#queue, message, reason, null);
       // In the same go as the above, and so in the same record of the log: the message is here or there, never in both or neither.
@@ -112,7 +112,7 @@ export class Departures {
     } else if (deadLetterStrategy === 'at-least-once') {
       // While it is written to its page, what the disk gives is no copy but the message itself.
       const message = copy.forAnotherPlace();
-      this.#handOver(addTaken(message), { message, reason, isStuck: false });
+      this.#handOver(message, addTaken(message), reason);
     } else {
       this.#context.deadLetters.deadLetter(this.#queue, copy, reason, null);
     }
@@ -134,11 +134,10 @@ export class Departures {
     for (const [position, { message }] of held) this.forget(message, position);
   }
 
-  #handOver(position: number, held: Held): void {
-    const { message, reason } = held;
+  #handOver(message: Message, position: number, reason: DeadLetterReason): void {
+    const held: Held = { message, reason, isStuck: false };
     this.#held ??= new Map();
     this.#held.set(position, held);
-    held.isStuck = false;
     const triesAgain = this.#queue.features.deadLetterStrategy === 'at-least-once';
     this.#context.deadLetters.deadLetter(this.#queue, message, reason, (accepted) => {
       if (this.#held?.get(position) !== held) return;

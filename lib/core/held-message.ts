@@ -1,7 +1,5 @@
 // What becomes of a message that is held back: what is noted in it meanwhile, and how it goes on.
-import { decodeFieldTable, type FieldTable, type FieldValue } from '../../codec/field-table.ts';
-import { readUInt32 } from '../../codec/integers.ts';
-import { locateHeaders, peekExpiration, withHeaders } from '../../codec/properties.ts';
+import type { FieldValue } from '../../codec/field-table.ts';
 import { DELAY_HEADER } from '../../exchanges/delayed-message.ts';
 import { carbonCopyKeys } from './dead-letter.ts';
 import type { Message } from './message.ts';
@@ -17,40 +15,28 @@ export interface ReleasedMessage {
 
 /** The message with its further routing keys: those that its CC header does not have. */
 export function withKeys(message: Message, keys: readonly string[]): Message {
-  const headers = new Map(headersOf(message));
+  const headers = new Map(message.headers);
   const seen = new Set(carbonCopyKeys(headers));
   const blind = keys.filter((key) => !seen.has(key));
   if (blind.length === 0) return message;
   headers.set(BLIND_KEYS, { type: 'A', value: blind.map((value) => ({ type: 'S', value })) });
-  const held = withNewHeaders(message, headers);
+  const held = message.withHeaders(headers);
   held.expiresAtMs = message.expiresAtMs;
   return held;
 }
 
 /** The message as it goes on: its delay is negated, so it is not held back again, and its expiration begins now. */
 export function release(message: Message, nowMs: number): ReleasedMessage {
-  const headers = new Map(headersOf(message));
+  const headers = new Map(message.headers);
   const blind = headers.get(BLIND_KEYS);
   const blindKeys = blind?.type === 'A' ? blind.value.flatMap((key) => (key.type === 'S' ? [key.value] : [])) : [];
   const extraKeys = [...carbonCopyKeys(headers), ...blindKeys];
   headers.delete(BLIND_KEYS);
   const delay = headers.get(DELAY_HEADER);
   if (delay !== undefined) headers.set(DELAY_HEADER, negated(delay));
-  const released = withNewHeaders(message, headers);
-  const { propertiesBuffer, propertiesStart, propertiesEnd } = message;
-  const expiration = peekExpiration(propertiesBuffer, propertiesStart, propertiesEnd);
-  if (expiration !== undefined) released.expiresAtMs = nowMs + Number(expiration);
+  const released = message.withHeaders(headers);
+  released.beginExpiration(nowMs);
   return { message: released, extraKeys };
-}
-
-function headersOf({ propertiesBuffer: buffer, propertiesStart: start, propertiesEnd: end }: Message): FieldTable {
-  const at = locateHeaders(buffer, start, end);
-  return at < 0 ? new Map() : decodeFieldTable(buffer, at, at + 4 + readUInt32(buffer, at));
-}
-
-function withNewHeaders(message: Message, headers: FieldTable): Message {
-  const { route, propertiesBuffer, propertiesStart, propertiesEnd } = message;
-  return message.republished(route, withHeaders(propertiesBuffer, propertiesStart, propertiesEnd, headers));
 }
 
 /** As the plug-in does it; a type without negative numbers gives way to one that has them. */

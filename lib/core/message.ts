@@ -1,16 +1,18 @@
 // A published message as the queues hold it: one object that keeps the received buffer and offsets into it. Property bytes
 // and body are carried as they came and decoded only when something asks.
 
-import { decodeFieldTable } from '../../codec/field-table.ts';
+import { decodeFieldTable, type FieldTable } from '../../codec/field-table.ts';
 import { readUInt32 } from '../../codec/integers.ts';
 import {
   locateHeaders,
   peekCorrelationId,
   peekDeliveryMode,
+  peekExpiration,
   peekMessageId,
   peekTimestamp,
+  withHeaders,
 } from '../../codec/properties.ts';
-import type { Arguments, Routable, RoutableProperty } from '../../exchanges/exchange-type.ts';
+import type { Routable, RoutableProperty } from '../../exchanges/exchange-type.ts';
 import type { RetentionSlab } from './retention-slab.ts';
 import type { Route } from './route.ts';
 
@@ -74,7 +76,7 @@ export class Message implements Routable {
   }
 
   /** The decoded `headers` property, or null. Decoded anew at each call. */
-  get headers(): Arguments | null {
+  get headers(): FieldTable | null {
     const at = locateHeaders(this.propertiesBuffer, this.propertiesStart, this.propertiesEnd);
     if (at < 0) return null;
     return decodeFieldTable(this.propertiesBuffer, at, at + 4 + readUInt32(this.propertiesBuffer, at));
@@ -96,6 +98,12 @@ export class Message implements Routable {
     return message;
   }
 
+  /** Its expiration, if it has one, counts from `nowMs` on. */
+  beginExpiration(nowMs: number): void {
+    const expiration = peekExpiration(this.propertiesBuffer, this.propertiesStart, this.propertiesEnd);
+    this.expiresAtMs = expiration === undefined ? 0 : nowMs + Number(expiration);
+  }
+
   /** The message for one more place in a queue, after those that it has or had: the disk notes places on the message itself. */
   forAnotherPlace(): Message {
     return this.stored === null ? this : this.copy();
@@ -106,6 +114,12 @@ export class Message implements Routable {
     const message = this.#withProperties(route, properties, 0, properties.length);
     message.persistent = peekDeliveryMode(properties, 0, properties.length) === PERSISTENT;
     return message;
+  }
+
+  /** As `republished`, along the same route, with these headers in place of its own. */
+  withHeaders(headers: FieldTable): Message {
+    const { propertiesBuffer, propertiesStart, propertiesEnd } = this;
+    return this.republished(this.route, withHeaders(propertiesBuffer, propertiesStart, propertiesEnd, headers));
   }
 
   /** Bytes that `isolate` would copy: none when the message was isolated, or when it is most of what it pins. */

@@ -1,6 +1,5 @@
 // The last messages that went through an exchange whose type keeps some (`ExchangeType.history`), for what is bound to it later.
 // Kept in memory alone and gone after a restart, as in RabbitMQ. Must not know what the exchange does with a message else.
-import { peekExpiration } from '../../codec/properties.ts';
 import type { Binding, HistoryRule, Routable, Router } from '../../exchanges/exchange-type.ts';
 import { routeTogether } from '../../exchanges/traverse.ts';
 import type { Destination, RouteTarget } from './binding.ts';
@@ -187,21 +186,9 @@ function bytesHeld(message: Message): number {
   return message.size + MESSAGE_OVERHEAD_BYTES;
 }
 
-/** The same content under the same route: a message of its own, since the one that is held has been through queues. */
+/** A message of its own, since the one that is held has been through queues; its time to live begins anew. */
 function copyOf(message: Message, nowMs: number): Message {
-  const { route, propertiesBuffer, propertiesStart, propertiesEnd, bodyBuffer, bodyStart, bodySize, pieces } = message;
-  const copy = new Message(
-    route,
-    propertiesBuffer,
-    propertiesStart,
-    propertiesEnd,
-    bodyBuffer,
-    bodyStart,
-    bodySize,
-    pieces,
-  );
-  copy.persistent = message.persistent;
-  const expiration = peekExpiration(propertiesBuffer, propertiesStart, propertiesEnd);
-  if (expiration !== undefined) copy.expiresAtMs = nowMs + Number(expiration);
+  const copy = message.copy();
+  copy.beginExpiration(nowMs);
   return copy;
 }

@@ -1,20 +1,13 @@
 // The header by which a consumer learns how often a message came back to its queue before. It is said of one delivery: the message
 // in the queue has none. See https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling
-import { decodeFieldTable, type FieldTable, type FieldValue } from '../../../codec/field-table.ts';
-import { readUInt32 } from '../../../codec/integers.ts';
-import { locateHeaders, withHeaders } from '../../../codec/properties.ts';
-import { Message } from '../../core/message.ts';
+import type { FieldTable, FieldValue } from '../../../codec/field-table.ts';
+import type { Message } from '../../core/message.ts';
 
 const HEADER = 'x-delivery-count';
 
 /** What is written for a delivery: the message with the header, which takes the place of one that its publisher set. */
 export function withDeliveryCount(message: Message, count: number): Message {
-  const { propertiesBuffer: buffer, propertiesStart: start, propertiesEnd: end } = message;
-  const at = locateHeaders(buffer, start, end);
-  const published = at < 0 ? null : decodeFieldTable(buffer, at, at + 4 + readUInt32(buffer, at));
-  const properties = withHeaders(buffer, start, end, countedHeaders(published, count));
-  const { route, bodyBuffer, bodyStart, bodySize, pieces } = message;
-  return new Message(route, properties, 0, properties.length, bodyBuffer, bodyStart, bodySize, pieces);
+  return message.withHeaders(countedHeaders(message.headers, count));
 }
 
 /** RabbitMQ sorts the headers when it adds one. */
