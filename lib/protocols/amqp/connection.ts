@@ -75,7 +75,7 @@ export class Connection implements FrameSink, ChannelHost {
     this.partialBodies = new PartialBodies(context.memory);
     this.output = new OutputBuffer(stream, host.pool, reusableWrites);
     this.#parser = new FrameParser(this, FRAME_MIN_SIZE);
-    this.#input = new Input(stream, host.pool, (chunk) => this.#take(chunk));
+    this.#input = new Input(stream, host.pool, context.turn, (chunk) => this.#take(chunk));
     this.#handshake = new Handshake(context, peer.remoteAddress);
     this.#liveness = new Liveness(stream, this.#input, this.output);
     this.waits = new Waits(this.#input, this.#parser, context.memory, this.#channels, this);

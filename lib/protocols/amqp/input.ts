@@ -1,12 +1,21 @@
-// What a connection reads: chunks in order, one at a time, never in the middle of something else, and none while a reason
-// holds them back; the peer's TCP then does the rest. It knows no frames.
+// What a connection reads: chunks in order, one at a time, never in the middle of something else, only its share in a turn of the
+// event loop, and none while a reason holds them back; the peer's TCP then does the rest. It knows no frames.
 import type { Duplex } from 'node:stream';
+import type { TurnScheduler, TurnTask } from '../../core/turn.ts';
 
 /** Reasons not to read, as bits. */
 export const HELD_BY_ALARM = 1;
 export const HELD_BY_OUTPUT = 2;
 export const HELD_BY_FLOW = 4;
 export const HELD_BY_WAIT = 8;
+export const HELD_BY_TURN = 16;
+
+/**
+ * One connection's share of a turn, to the chunk. Node reads up to 2 MiB from a busy socket before others have their turn, and what it
+ * is asked to publish would pile up in queues, as consumers get 256 KiB a turn. With a bound, messages go straight through:
+ * 0.6 instead of 1.3 CPU seconds per million of 12 B with one publisher and one consumer, 3.2 instead of 5.5 for 1 KB with acknowledgements.
+ */
+const TURN_BYTES = 128 * 1024;
 
 /** So much is read at most from a peer that is held. */
 const MOST_WAITING_BYTES = 1024 * 1024;
@@ -16,22 +25,31 @@ export interface WriteState {
   readonly writing: boolean;
 }
 
-export class Input {
+export class Input implements TurnTask {
   readonly #stream: Duplex;
   readonly #writeState: WriteState;
+  readonly #scheduler: Pick<TurnScheduler, 'add'>;
   readonly #take: (chunk: Buffer) => number;
   #waiting: Buffer[] = [];
   #waitingBytes = 0;
   #reasons = 0;
   #taking = false;
   #scheduled = false;
+  /** Bytes taken in this turn. */
+  #turnBytes = 0;
   /** Set whenever bytes came in; whoever looks for signs of life resets it. */
   received = false;
 
   /** @param take gets the chunks and returns how many bytes it took: fewer than all when it was told to hold meanwhile */
-  constructor(stream: Duplex, writeState: WriteState, take: (chunk: Buffer) => number) {
+  constructor(
+    stream: Duplex,
+    writeState: WriteState,
+    scheduler: Pick<TurnScheduler, 'add'>,
+    take: (chunk: Buffer) => number,
+  ) {
     this.#stream = stream;
     this.#writeState = writeState;
+    this.#scheduler = scheduler;
     this.#take = take;
     stream.on('data', (chunk: Buffer) => this.#receive(chunk));
   }
@@ -69,6 +87,16 @@ export class Input {
     if (this.held && !this.full) this.#stream.resume();
   }
 
+  endTurn(): void {
+    this.#turnBytes = 0;
+    this.release(HELD_BY_TURN);
+  }
+
+  turnFailed(error: unknown): void {
+    // What resuming a stream throws is its own: it destroys itself, which ends the connection.
+    this.#stream.destroy(error instanceof Error ? error : new Error(String(error)));
+  }
+
   #receive(chunk: Buffer): void {
     this.received = true;
     if (this.held) this.#stream.pause();
@@ -88,6 +116,7 @@ export class Input {
     try {
       do rest = rest.subarray(this.#take(rest));
       while (rest.length > 0 && !this.held);
+      this.#count(chunk.length - rest.length);
       if (rest.length > 0) {
         this.#waiting.unshift(rest);
         this.#waitingBytes += rest.length;
@@ -95,6 +124,12 @@ export class Input {
     } finally {
       this.#taking = false;
     }
+  }
+
+  #count(bytes: number): void {
+    if (this.#turnBytes === 0) this.#scheduler.add(this);
+    this.#turnBytes += bytes;
+    if (this.#turnBytes >= TURN_BYTES) this.hold(HELD_BY_TURN);
   }
 
   #schedule(): void {

@@ -4,6 +4,8 @@ import { PassThrough } from 'node:stream';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import fc from 'fast-check';
 import t from 'tap';
+import { systemClock } from '../../../lib/clock.ts';
+import { TurnScheduler } from '../../../lib/core/turn.ts';
 import { HELD_BY_ALARM, HELD_BY_FLOW, HELD_BY_OUTPUT, Input } from '../../../lib/protocols/amqp/input.ts';
 import { sequenceOf } from '../../core/helper.ts';
 
@@ -15,7 +17,8 @@ function setUp() {
   const writeState = { writing: false };
   const taken: string[] = [];
   let during = (): number | undefined => undefined;
-  const input = new Input(stream, writeState, (chunk) => {
+  const turn = new TurnScheduler(systemClock);
+  const input = new Input(stream, writeState, turn, (chunk) => {
     const size = during() ?? chunk.length;
     taken.push(chunk.toString('latin1', 0, size));
     return size;
@@ -91,6 +94,24 @@ t.test('what was left when reading was held back is taken later, before what fol
   input.release(HELD_BY_OUTPUT);
   await nextTurn();
   t.same(taken, ['ab', 'cd', 'ef']);
+});
+
+t.test('a connection gets its share of a turn, and the rest in the turns after', async (t) => {
+  const { input, taken, send } = setUp();
+  const chunk = 'x'.repeat(64 * 1024);
+  for (let i = 0; i < 5; i++) send(chunk);
+  t.equal(taken.length, 2, '128 KiB');
+  t.ok(input.held);
+  await nextTurn();
+  t.equal(taken.length, 4, 'the same in the next turn, though it waited here already');
+  await nextTurn();
+  t.equal(taken.length, 5);
+  t.notOk(input.held);
+  for (let i = 0; i < 10; i++) {
+    await nextTurn();
+    send(chunk);
+  }
+  t.equal(taken.length, 15, 'what comes slowly is taken as it comes');
 });
 
 t.test('all bytes are taken once and in order, however reading is held back and released', async () => {
