@@ -26,6 +26,7 @@ import { RetentionSlab } from './core/retention-slab.ts';
 import { TurnScheduler } from './core/turn.ts';
 import { VirtualHost, type VirtualHostContext } from './core/virtual-host.ts';
 import { DataFolder } from './data-folder.ts';
+import { Linger } from './linger.ts';
 import { createLogger, type Logger } from './log.ts';
 import type { PeerAddresses } from './protocols/amqp/amqp-context.ts';
 import { AmqpListener } from './protocols/amqp/amqp-listener.ts';
@@ -109,7 +110,8 @@ async function createCore(config: BrokerConfig, isDefaultUser: boolean): Promise
   const memory = new MemoryAccount(config.memoryLimitBytes, getHeapStatistics().heap_size_limit);
   const alarms = new Alarms();
   const flow = new PublishFlow();
-  const turn = new TurnScheduler(systemClock);
+  const linger = new Linger(systemClock);
+  const turn = new TurnScheduler(systemClock, () => linger.turnEnded());
   const slab = new RetentionSlab();
   const events = new EventEmitter();
   const defect = (err: unknown): void => logger.error({ err }, 'a defect of the broker');

@@ -12,11 +12,14 @@ export interface TurnTask {
 /** Gathers the tasks of a turn. A task guards itself against being added twice in a turn. */
 export class TurnScheduler {
   readonly #clock: Clock;
+  readonly #ended: () => void;
   #tasks: TurnTask[] = [];
   readonly #run = (): void => this.#endTurn();
 
-  constructor(clock: Clock) {
+  /** @param ended called at the end of each turn that had tasks, after them */
+  constructor(clock: Clock, ended: () => void = () => {}) {
     this.#clock = clock;
+    this.#ended = ended;
   }
 
   add(task: TurnTask): void {
@@ -33,5 +36,6 @@ export class TurnScheduler {
         task.turnFailed(error);
       }
     }
+    this.#ended();
   }
 }
