@@ -203,6 +203,18 @@ export function withHeaders(buffer: Buffer, start: number, end: number, headers:
   return result;
 }
 
+/** The same properties with this reply-to, in a buffer of their own: the bytes of the others are as they were. They have one. */
+export function withReplyTo(buffer: Buffer, start: number, end: number, replyTo: string): Buffer {
+  const at = locate(buffer, start, end, REPLY_TO);
+  if (at < 0) throw new Error('the properties have no reply-to');
+  const after = skip(buffer, at, REPLY_TO);
+  const size = shortStringSize(replyTo);
+  const result = Buffer.allocUnsafe(at - start + size + end - after);
+  buffer.copy(result, 0, start, at);
+  buffer.copy(result, encodeShortString(replyTo, result, at - start), after, end);
+  return result;
+}
+
 /** The same properties without their expiration, in a buffer of their own: the bytes of the others are as they were. */
 export function withoutExpiration(buffer: Buffer, start: number, end: number): Buffer {
   const at = locate(buffer, start, end, EXPIRATION);

@@ -17,6 +17,7 @@ import {
   validateProperties,
   withHeaders,
   withoutExpiration,
+  withReplyTo,
 } from '../../codec/properties.ts';
 import { findKey } from '../../codec/table-scan.ts';
 import { camelCase } from '../../spec/names.ts';
@@ -34,7 +35,7 @@ t.test('every set of properties survives encoding and decoding', (t) => {
   t.end();
 });
 
-t.test('headers are replaced and an expiration is removed; the bytes of the others stay', (t) => {
+t.test('headers and reply-to are replaced, an expiration is removed; the bytes of the others stay', (t) => {
   fc.assert(
     fc.property(properties, properties, (value, { headers = new Map() }) => {
       const buffer = Buffer.concat([Buffer.alloc(3), encodeProperties(value)]);
@@ -42,6 +43,10 @@ t.test('headers are replaced and an expiration is removed; the bytes of the othe
       assert.deepStrictEqual(replaced, encodeProperties({ ...value, headers }));
       const { expiration: _, ...others } = value;
       assert.deepStrictEqual(withoutExpiration(buffer, 3, buffer.length), encodeProperties(others));
+      const replyTo = `${value.correlationId ?? ''}.reply`;
+      const setReplyTo = (): Buffer => withReplyTo(buffer, 3, buffer.length, replyTo);
+      if (value.replyTo === undefined) assert.throws(setReplyTo, /no reply-to/);
+      else if (replyTo.length < 60) assert.deepStrictEqual(setReplyTo(), encodeProperties({ ...value, replyTo }));
     }),
   );
   t.end();

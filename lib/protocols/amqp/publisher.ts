@@ -1,17 +1,17 @@
 // The publishing side of a channel: from basic.publish and its content to the queues, with returns and confirms.
-import { decodeFieldValue } from '../../../codec/field-table.ts';
+import { decodeFieldTable, decodeFieldValue } from '../../../codec/field-table.ts';
 import { NO_ROUTE } from '../../../codec/generated/constants.ts';
 import { BASIC_ACK, BASIC_NACK, BASIC_RETURN, decodeMethod } from '../../../codec/generated/methods.ts';
-import { readUInt16 } from '../../../codec/integers.ts';
+import { readUInt16, readUInt32 } from '../../../codec/integers.ts';
 import {
-  decodeProperties,
-  encodeProperties,
   locateHeaders,
   peekDeliveryMode,
   peekExpiration,
   peekReplyTo,
   peekUserId,
   validateProperties,
+  withHeaders,
+  withReplyTo,
 } from '../../../codec/properties.ts';
 import { findKey } from '../../../codec/table-scan.ts';
 import { BrokerError, describeResource } from '../../core/errors.ts';
@@ -265,10 +265,9 @@ export class Publisher implements ConfirmSink {
     const cc = keysUnder(buffer, headers, end, 'CC');
     const bcc = keysUnder(buffer, headers, end, 'BCC');
     if (bcc === undefined) return cc ?? NO_KEYS;
-    const properties = decodeProperties(buffer, start, end);
-    const kept = new Map(properties.headers);
+    const kept = new Map(decodeFieldTable(buffer, headers, headers + 4 + readUInt32(buffer, headers)));
     kept.delete('BCC');
-    this.#replaceProperties(encodeProperties({ ...properties, headers: kept }));
+    this.#replaceProperties(withHeaders(buffer, start, end, kept));
     return [...(cc ?? NO_KEYS), ...bcc];
   }
 
@@ -276,7 +275,7 @@ export class Publisher implements ConfirmSink {
     const { propertiesBuffer: buffer, propertiesStart: start, propertiesEnd: end } = this.content;
     const address = this.#channel.deliveries.replyAddress;
     if (address === undefined) throw new AmqpError('PRECONDITION_FAILED', 'fast reply consumer does not exist');
-    this.#replaceProperties(encodeProperties({ ...decodeProperties(buffer, start, end), replyTo: address }));
+    this.#replaceProperties(withReplyTo(buffer, start, end, address));
   }
 
   #replaceProperties(bytes: Buffer): void {
