@@ -16,6 +16,10 @@ export class PriorityMessages implements Ready {
   /** Those that are there, in order. */
   #levels: ReadyMessages[] = [];
   #store: QueueStore | null = null;
+  /** No level before this one has messages. */
+  #top = 0;
+  /** Counted along: a sum over 255 levels for each message cost ten times the rest. */
+  length = 0;
   position = 0;
   redelivered = false;
 
@@ -37,12 +41,6 @@ export class PriorityMessages implements Ready {
 
   get levels(): readonly QueueLevel[] {
     return this.#levels;
-  }
-
-  get length(): number {
-    let length = 0;
-    for (const level of this.#levels) length += level.length;
-    return length;
   }
 
   get bytes(): number {
@@ -69,15 +67,20 @@ export class PriorityMessages implements Ready {
   }
 
   push(message: Message): number {
-    return this.#levelFor(message).push(message);
+    const position = this.#levelFor(message).push(message);
+    this.#came(levelOf(position), 1);
+    return position;
   }
 
   shift(): Message | undefined {
-    for (const level of this.#levels) {
-      if (level.length === 0) continue;
+    const levels = this.#byLevel;
+    for (; this.#top < levels.length; this.#top++) {
+      const level = levels[this.#top];
+      if (level === undefined || level.length === 0) continue;
       const message = level.shift();
       this.position = level.position;
       this.redelivered = level.redelivered;
+      if (message !== undefined) this.length--;
       return message;
     }
     return undefined;
@@ -88,11 +91,14 @@ export class PriorityMessages implements Ready {
   }
 
   take(position: number): Message | undefined {
-    return this.#byLevel[levelOf(position)]?.take(position);
+    const message = this.#byLevel[levelOf(position)]?.take(position);
+    if (message !== undefined) this.length--;
+    return message;
   }
 
   giveBack(message: Message, position: number): void {
     this.#level(levelOf(position)).giveBack(message, position);
+    this.#came(levelOf(position), 1);
   }
 
   markDelivered(position: number): boolean {
@@ -101,7 +107,11 @@ export class PriorityMessages implements Ready {
 
   addLoaded(placed: PlacedMessages): void {
     if (placed.messages.length === 0) return;
-    for (const part of byLevel(placed)) this.#level(levelOf(part.positions[0])).addLoaded(part);
+    for (const part of byLevel(placed)) {
+      const number = levelOf(part.positions[0]);
+      this.#level(number).addLoaded(part);
+      this.#came(number, part.messages.length);
+    }
   }
 
   giveUp(kept: number): PlacedMessages {
@@ -117,6 +127,7 @@ export class PriorityMessages implements Ready {
         positions.push(placed.positions[i]);
       }
     }
+    this.length -= messages.length;
     return inOrder(messages, positions);
   }
 
@@ -127,7 +138,13 @@ export class PriorityMessages implements Ready {
   clear(each: (message: Message, position: number) => void): number {
     let count = 0;
     for (const level of this.#levels) count += level.clear(each);
+    this.length = 0;
     return count;
+  }
+
+  #came(level: number, count: number): void {
+    this.length += count;
+    if (level < this.#top) this.#top = level;
   }
 
   #levelFor({ propertiesBuffer, propertiesStart, propertiesEnd }: Message): ReadyMessages {

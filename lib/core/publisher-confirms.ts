@@ -13,9 +13,9 @@ export class PublisherConfirms {
   #floor = 0;
   /** Up to here a `multiple` confirm was sent. */
   #confirmedFloor = 0;
-  /** The highest accepted tag up to the floor: the one that a `multiple` may name. */
+  /** The highest tag up to the floor that was accepted and not told by itself: the one that a `multiple` may name. */
   #accepted = 0;
-  /** Settled tags above the floor, and whether they were accepted. */
+  /** Settled tags above the floor, and whether they were accepted and are still to be told. */
   readonly #ahead = new Map<number, boolean>();
   /** Accepted tags above the floor that were not sent yet. */
   #aheadUnsent: number[] = [];
@@ -54,7 +54,13 @@ export class PublisherConfirms {
       this.#confirmedFloor = floor;
     }
     if (this.#aheadUnsent.length > 0) {
-      for (const tag of this.#aheadUnsent) if (tag > floor) sink.confirm(tag, false);
+      for (const tag of this.#aheadUnsent) {
+        // Those up to the floor were told with it.
+        if (tag <= this.#floor) continue;
+        sink.confirm(tag, false);
+        // A `multiple` that stands for those before it must not name it once more.
+        this.#ahead.set(tag, false);
+      }
       this.#aheadUnsent = [];
     }
   }
