@@ -12,8 +12,8 @@ import type { Channel } from './channel.ts';
 import type { ChannelHost } from './channel-host.ts';
 import { withDeliveryCount } from './delivery-count.ts';
 import { DeliveryTimeouts } from './delivery-timeouts.ts';
-import { writeDelivery } from './delivery-writer.ts';
-import { Subscription } from './subscription.ts';
+import { DeliveryWriter } from './delivery-writer.ts';
+import { encodeTag, Subscription } from './subscription.ts';
 import { UnackedDeliveries, type UnackedDelivery } from './unacked-deliveries.ts';
 
 /** What basic.ack, nack, reject and recover, and the end of the channel, do with a delivery. */
@@ -72,7 +72,7 @@ export class Deliveries {
       const resource = describeResource('queue', queue.name, this.#host.session.virtualHost.name);
       throw new AmqpError('NOT_IMPLEMENTED', `${resource} does not support global qos`);
     }
-    const subscription = new Subscription(request.tag, queue, this);
+    const subscription = new Subscription(request.tag, queue, this.#channel.number, this);
     const consumer = this.#createConsumer(subscription, request);
     subscription.consumer = consumer;
     queue.checkConsumer(consumer);
@@ -139,15 +139,8 @@ export class Deliveries {
       this.#sessionCount++;
       if (this.#sessionCount >= this.#sessionLimit && this.#sessionLimit > 0) this.#blockSession();
     }
-    writeDelivery(
-      host.output,
-      this.#channel.number,
-      host.session.frameMax,
-      subscription.tagBytes,
-      tag,
-      redelivered,
-      deliveryCount > 0 ? withDeliveryCount(message, deliveryCount) : message,
-    );
+    const told = deliveryCount > 0 ? withDeliveryCount(message, deliveryCount) : message;
+    subscription.writer.write(host.output, host.session.frameMax, tag, redelivered, told);
     host.wrote();
   }
 
@@ -317,30 +310,19 @@ function timedOut(channel: number, timeoutMs: number): AmqpError {
 
 /** Delivers direct replies: they count for nothing, not even a delivery tag. */
 class ReplySink implements DeliverySink {
-  readonly #tagBytes: Buffer;
-  readonly #channel: Channel;
+  readonly #writer: DeliveryWriter;
   readonly #host: ChannelHost;
   readonly #peekTag: () => number;
 
   constructor(tag: string, channel: Channel, host: ChannelHost, peekTag: () => number) {
-    const bytes = Buffer.from(tag);
-    this.#tagBytes = Buffer.concat([Buffer.of(bytes.length), bytes]);
-    this.#channel = channel;
+    this.#writer = new DeliveryWriter(channel.number, encodeTag(tag));
     this.#host = host;
     this.#peekTag = peekTag;
   }
 
   deliver(_consumer: Consumer, message: Message, _position: number, redelivered: boolean): void {
     const { output, session } = this.#host;
-    writeDelivery(
-      output,
-      this.#channel.number,
-      session.frameMax,
-      this.#tagBytes,
-      this.#peekTag(),
-      redelivered,
-      message,
-    );
+    this.#writer.write(output, session.frameMax, this.#peekTag(), redelivered, message);
     this.#host.wrote();
   }
 

@@ -5,21 +5,20 @@ import type { Message } from '../../core/message.ts';
 import type { DeliverySink } from '../../core/ports.ts';
 import type { Queue } from '../../core/queue.ts';
 import type { Deliveries } from './deliveries.ts';
+import { DeliveryWriter } from './delivery-writer.ts';
 import type { DeliverySource } from './unacked-deliveries.ts';
 
 export class Subscription implements DeliverySink, DeliverySource {
   readonly tag: string;
-  /** The tag as a short string, as every delivery repeats it. */
-  readonly tagBytes: Buffer;
+  readonly writer: DeliveryWriter;
   readonly queue: Queue;
   readonly #deliveries: Deliveries;
   /** Set right after construction: the two need each other. */
   consumer: Consumer | null = null;
 
-  constructor(tag: string, queue: Queue, deliveries: Deliveries) {
+  constructor(tag: string, queue: Queue, channel: number, deliveries: Deliveries) {
     this.tag = tag;
-    this.tagBytes = Buffer.allocUnsafe(shortStringSize(tag));
-    encodeShortString(tag, this.tagBytes, 0);
+    this.writer = new DeliveryWriter(channel, encodeTag(tag));
     this.queue = queue;
     this.#deliveries = deliveries;
   }
@@ -31,4 +30,11 @@ export class Subscription implements DeliverySink, DeliverySource {
   consumerCancelled(): void {
     this.#deliveries.cancelledByServer(this);
   }
+}
+
+/** As a short string, as every delivery repeats it. */
+export function encodeTag(tag: string): Buffer {
+  const bytes = Buffer.allocUnsafeSlow(shortStringSize(tag));
+  encodeShortString(tag, bytes, 0);
+  return bytes;
 }

@@ -8,7 +8,8 @@ import { encodeProperties } from '../../../codec/properties.ts';
 import { encodeShortString, shortStringSize } from '../../../codec/strings.ts';
 import { Message } from '../../../lib/core/message.ts';
 import { RetentionSlab } from '../../../lib/core/retention-slab.ts';
-import { writeContent, writeDelivery } from '../../../lib/protocols/amqp/delivery-writer.ts';
+import type { Route } from '../../../lib/core/route.ts';
+import { DeliveryWriter, writeContent } from '../../../lib/protocols/amqp/delivery-writer.ts';
 import { OutputBuffer, OutputPool } from '../../../lib/protocols/amqp/output-buffer.ts';
 import { anyString, properties, shortText } from '../../codec/arbitraries.ts';
 import { bodyBytes, type MessageOptions, messageOf } from '../../core/helper.ts';
@@ -57,7 +58,7 @@ const FIRST: Delivery = { channel: 1, consumerTag: 'c', deliveryTag: 1, redelive
 function deliver(message: Message, frameMax: number, delivery: Delivery = FIRST): TestStream {
   const { channel, consumerTag, deliveryTag, redelivered } = delivery;
   return write((output) => {
-    writeDelivery(output, channel, frameMax, encoded(consumerTag), deliveryTag, redelivered, message);
+    new DeliveryWriter(channel, encoded(consumerTag)).write(output, frameMax, deliveryTag, redelivered, message);
   });
 }
 
@@ -130,20 +131,36 @@ t.test('a body goes out by reference from 16 KiB on, and when it takes several f
   t.notOk(isReferenced(10_000, 10_008));
 });
 
-t.test('deliveries one after the other do not disturb each other', async () => {
-  const sizes = fc.array(fc.constantFrom(0, 1, 40, 60, 5000, 20_000, 70_000), { maxLength: 40, size: 'max' });
+t.test('deliveries one after the other do not disturb each other, along one route or several', async () => {
+  const kind = fc.record({
+    size: fc.constantFrom(0, 1, 40, 60, 5000, 20_000, 70_000),
+    key: fc.constantFrom('', 'a', 'a', 'longer'),
+    type: fc.constantFrom(undefined, 't'),
+    tag: fc.constantFrom(1, 255, 2 ** 32 - 1, 2 ** 32, 2 ** 40 + 7),
+    redelivered: fc.boolean(),
+  });
   fc.assert(
-    fc.property(sizes, (all) => {
-      const messages = all.map((size, i) => messageOf(body(size), { routingKey: `${i}` }));
+    fc.property(fc.array(kind, { maxLength: 40, size: 'max' }), (all) => {
+      const routes = new Map<string, Route>();
+      const messages = all.map(({ size, key, type }) => {
+        const made = messageOf(body(size), { routingKey: key, properties: { type } });
+        const route = routes.get(key) ?? made.route;
+        routes.set(key, route);
+        return made.republished(route, encodeProperties({ type }));
+      });
       const stream = write((output) => {
-        for (const [i, message] of messages.entries()) {
-          writeDelivery(output, 1, 8192, encoded('c'), i + 1, false, message);
+        const writer = new DeliveryWriter(1, encoded('c'));
+        for (const [i, { tag, redelivered }] of all.entries()) {
+          writer.write(output, 8192, tag, redelivered, messages[i]);
         }
       });
       const { methods } = FrameReader.read(stream.bytes, 8192);
       assert.equal(methods.length, messages.length);
       for (const [i, { method, content }] of methods.entries()) {
-        assert.equal(method.id === BASIC_DELIVER && method.routingKey, `${i}`);
+        assert.ok(method.id === BASIC_DELIVER);
+        const { key, type, tag, redelivered } = all[i];
+        assert.deepEqual([method.routingKey, method.deliveryTag, method.redelivered], [key, tag, redelivered]);
+        assert.deepEqual(content?.propertyBytes, encodeProperties({ type }));
         assert.ok(content?.body.equals(bodyBytes(messages[i])));
       }
     }),
@@ -173,9 +190,10 @@ t.test('what leaves before a message is isolated is not changed by that', async 
   const message = messageOf(body(20_000), { chunkBytes: 65_536 });
   const stream = new TestStream();
   const output = new OutputBuffer(stream, new OutputPool(), false);
-  writeDelivery(output, 1, 4096, encoded('c'), 1, false, message);
+  const writer = new DeliveryWriter(1, encoded('c'));
+  writer.write(output, 4096, 1, false, message);
   message.isolate(new RetentionSlab());
-  writeDelivery(output, 1, 4096, encoded('c'), 2, true, message);
+  writer.write(output, 4096, 2, true, message);
   output.endTurn();
   for (const { content } of FrameReader.read(stream.bytes, 4096).methods) t.same(content?.body, bodyBytes(message));
 });
