@@ -5,7 +5,7 @@ import type { Consumer, ConsumerHost } from './consumer.ts';
 import { type ConsumerGroup, ConsumerRing } from './consumer-ring.ts';
 import { type DeadlineTask, newDeadline } from './deadlines.ts';
 import { queueTypeOf } from './declaration-checks.ts';
-import { BrokerError, describeResource } from './errors.ts';
+import { checkConsumer, checkQuorumGet } from './exclusive-use.ts';
 import type { Message } from './message.ts';
 import {
   type PlacedMessages,
@@ -162,21 +162,16 @@ export class ClassicQueue implements ContentsOwner, ConsumerHost, StoredQueue, T
   }
 
   checkGet(): void {
-    if (!this.#isQuorum || !(this.#consumers instanceof SingleActive)) return;
-    const resource = describeResource('queue', this.name, this.#context.virtualHost);
-    const reason = 'basic.get operations are not supported by quorum queues with single active consumer';
-    throw new BrokerError('RESOURCE_LOCKED', `cannot obtain access to locked ${resource}. ${reason}`);
+    if (this.#isQuorum) checkQuorumGet(this.name, this.#context.virtualHost, this.#consumers);
   }
 
   checkConsumer(consumer: Consumer): void {
     // RabbitMQ's quorum queues don't know exclusive consumers.
-    if (this.#isQuorum) return;
-    const { first } = this.#consumers;
-    // An exclusive consumer and others that wait to take over exclude each other.
-    const isAlone = first === undefined && !(this.#consumers instanceof SingleActive);
-    if (isAlone || (!consumer.exclusive && first?.exclusive !== true)) return;
-    const resource = describeResource('queue', this.name, this.#context.virtualHost);
-    throw new BrokerError('ACCESS_REFUSED', `${resource} in exclusive use`);
+    if (!this.#isQuorum) checkConsumer(this.name, this.#context.virtualHost, this.#consumers, consumer);
+  }
+
+  logs({ persistent }: Message): boolean {
+    return this.#survives && this.#store !== null && (persistent || this.#isQuorum);
   }
 
   addConsumer(consumer: Consumer): void {

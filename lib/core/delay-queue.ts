@@ -110,6 +110,10 @@ export class DelayQueue implements MessageTarget, StoredQueue, TurnTask, Deadlin
     return this.#messages.size + (this.#store?.pagedCount ?? 0);
   }
 
+  logs({ persistent }: Message): boolean {
+    return this.#survives && this.#store !== null && persistent;
+  }
+
   get readyBytes(): number {
     return this.#bytes;
   }
@@ -125,7 +129,7 @@ export class DelayQueue implements MessageTarget, StoredQueue, TurnTask, Deadlin
     const position = this.#placeAt(this.#context.clock.epochMs() + this.#delayMs(message));
     this.#context.memory.retain(message);
     this.#hold(message, position);
-    if (this.#survives && message.persistent && this.#store !== null) this.#store.add(message, position, confirmation);
+    if (this.#store !== null && this.logs(message)) this.#store.add(message, position, confirmation);
     else confirmation?.settled(true);
     if (this.#fresh.push(message) === 1) this.#context.turn.add(this);
     this.#schedule();

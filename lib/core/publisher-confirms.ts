@@ -11,8 +11,8 @@ export class PublisherConfirms {
   #last = 0;
   /** Every tag up to here is settled. */
   #floor = 0;
-  /** Up to here a `multiple` confirm was sent. */
-  #confirmedFloor = 0;
+  /** Up to here everything was told. */
+  #toldFloor = 0;
   /** The highest tag up to the floor that was accepted and not told by itself: the one that a `multiple` may name. */
   #accepted = 0;
   /** Settled tags above the floor, and whether they were accepted and are still to be told. */
@@ -49,10 +49,10 @@ export class PublisherConfirms {
       this.#refused = [];
     }
     const floor = this.#accepted;
-    if (floor > this.#confirmedFloor) {
-      sink.confirm(floor, floor - this.#confirmedFloor > 1);
-      this.#confirmedFloor = floor;
+    if (floor > this.#toldFloor) {
+      sink.confirm(floor, floor - this.#toldFloor > 1);
     }
+    this.#toldFloor = this.#floor;
     if (this.#aheadUnsent.length > 0) {
       for (const tag of this.#aheadUnsent) {
         // Those up to the floor were told with it.

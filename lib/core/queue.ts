@@ -42,6 +42,10 @@ export interface MessageTarget extends QueueNode {
    * @param isLetter a dead letter that nobody waits for: a quorum queue refuses none, as in RabbitMQ, where it is publishers that it stops
    */
   publish(message: Message, confirmation: Confirmation | null, isLetter?: boolean): void;
+  /** Bytes of the messages that wait here in memory. */
+  readonly readyBytes: number;
+  /** Whether the disk keeps such a message. */
+  logs(message: Message): boolean;
 }
 
 export interface Queue extends MessageTarget {

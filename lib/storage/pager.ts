@@ -4,7 +4,7 @@ import type { MemoryAccount } from '../core/memory-account.ts';
 import type { Message } from '../core/message.ts';
 import type { PlacedMessages } from '../core/message-store.ts';
 import { byLevel, inOrder } from '../core/placed-messages.ts';
-import { CONGESTED_BY_PAGING, type PublishFlow } from '../core/publish-flow.ts';
+import { CONGESTED_BY_MEMORY, CONGESTED_BY_PAGING, type PublishFlow } from '../core/publish-flow.ts';
 import type { DiskQueue } from './disk-queue.ts';
 import { LogEntry } from './log-entry.ts';
 import { PageRange } from './page.ts';
@@ -55,7 +55,7 @@ export class Pager {
   #job: Promise<void> | null = null;
   /** With about so much in memory nothing could be given up. */
   #triedAt = -RETRY_BYTES;
-  /** With more than this in memory publishers wait for the job to end. */
+  /** With more than this in memory publishers to large queues wait for the job to end; with another share of the idle, all. */
   #congestedAt = 0;
   readonly #idleBytes: number;
   #closed = false;
@@ -90,7 +90,9 @@ export class Pager {
   #overBudget(): void {
     const { usedBytes } = this.#options.memory;
     if (this.#job !== null) {
-      if (usedBytes > this.#congestedAt) this.#options.flow.hold(CONGESTED_BY_PAGING);
+      const { flow } = this.#options;
+      if (usedBytes > this.#congestedAt) flow.hold(CONGESTED_BY_PAGING);
+      if (usedBytes > this.#congestedAt + this.#idleBytes) flow.hold(CONGESTED_BY_MEMORY);
     } else if (!this.#closed && Math.abs(usedBytes - this.#triedAt) >= RETRY_BYTES) {
       this.#start(() => this.#relieve());
     }
@@ -102,7 +104,7 @@ export class Pager {
       .catch((error) => this.#options.failed(error))
       .then(() => {
         this.#job = null;
-        this.#options.flow.release(CONGESTED_BY_PAGING);
+        this.#options.flow.release(CONGESTED_BY_PAGING | CONGESTED_BY_MEMORY);
         this.#options.done();
       });
   }

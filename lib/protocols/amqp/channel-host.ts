@@ -47,8 +47,10 @@ export interface ChannelHost extends Owner {
   wrote(): void;
   /** A channel has something to say at the end of the turn; see `Channel.endTurn`. */
   atEndOfTurn(channel: Channel): void;
-  /** The client publishes: during an alarm, or while publishes are held back, it is not read from after this frame. */
+  /** The client publishes: during an alarm it is not read from after this frame. */
   publishing(): void;
+  /** What the client published can't be kept up with: it is not read from after this frame, until the flow lets go. */
+  awaitFlow(): void;
   /** The channel is over: its number is free. */
   channelClosed(channel: Channel): void;
   /** What a channel did outside the handling of a frame threw: closes what is to be closed. */

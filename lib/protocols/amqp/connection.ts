@@ -125,6 +125,11 @@ export class Connection implements FrameSink, ChannelHost {
     if (this.#input.held) this.#parser.hold();
   }
 
+  awaitFlow(): void {
+    this.#block?.awaitFlow();
+    this.#parser.hold();
+  }
+
   channelClosed(channel: Channel): void {
     this.#channels.remove(channel);
   }

@@ -1,6 +1,6 @@
 // What keeps one connection from publishing. A resource alarm: from its first content header during the alarm on it is not
-// read from, and clients that can are told (https://www.rabbitmq.com/docs/connection-blocked). The flow of publishes: likewise,
-// but without a word. Consumers go on.
+// read from, and clients that can are told (https://www.rabbitmq.com/docs/connection-blocked). The flow of publishes: likewise when it
+// publishes what can't be kept up with, but without a word. Consumers go on.
 import { CONNECTION_BLOCKED, CONNECTION_UNBLOCKED } from '../../../codec/generated/methods.ts';
 import type { Alarms } from '../../core/alarms.ts';
 import type { PublishFlow } from '../../core/publish-flow.ts';
@@ -31,8 +31,17 @@ export class PublisherBlock {
 
   /** A content header came, or too much of several bodies. */
   publishing(): void {
-    if (this.#flow.congested) this.#hold();
     if (this.#alarms.raised && !this.#blocked) this.#block();
+  }
+
+  /** What it published concerns the flow, which is congested. */
+  awaitFlow(): void {
+    if (!this.#flow.congested || this.#input.isHeldBy(HELD_BY_FLOW)) return;
+    this.#input.hold(HELD_BY_FLOW);
+    // Only while held: the flow changes often, and most connections don't publish just then.
+    this.#unwatchFlow = this.#flow.watch((congested) => {
+      if (!congested) this.#release();
+    });
   }
 
   /** The connection ends: what the client still has to say is read, whatever the alarm. */
@@ -41,15 +50,6 @@ export class PublisherBlock {
     this.#release();
     this.#blocked = false;
     this.#input.release(HELD_BY_ALARM);
-  }
-
-  #hold(): void {
-    if (this.#input.isHeldBy(HELD_BY_FLOW)) return;
-    this.#input.hold(HELD_BY_FLOW);
-    // Only while held: the flow changes often, and most connections don't publish just then.
-    this.#unwatchFlow = this.#flow.watch((congested) => {
-      if (!congested) this.#release();
-    });
   }
 
   #release(): void {

@@ -135,7 +135,7 @@ export class Publisher implements ConfirmSink {
       return;
     }
     const confirmation = confirms === null ? null : this.#confirmation(confirms, confirms.open(), queues.length);
-    virtualHost.publish(queues, message, confirmation);
+    this.#publish(queues, message, confirmation);
   }
 
   /** Publishes what a transaction held back. False when a queue refused it. */
@@ -151,7 +151,7 @@ export class Publisher implements ConfirmSink {
         accepted &&= isAccepted;
       },
     };
-    virtualHost.publish(queues, held.message, confirmation);
+    this.#publish(queues, held.message, confirmation);
     return accepted;
   }
 
@@ -173,6 +173,12 @@ export class Publisher implements ConfirmSink {
 
   refuse(tag: number): void {
     this.#host.send(this.#channel.number, { id: BASIC_NACK, deliveryTag: tag, multiple: false, requeue: true });
+  }
+
+  #publish(queues: readonly MessageTarget[], message: Message, confirmation: Confirmation | null): void {
+    const { virtualHost, flow } = this.#host.session;
+    virtualHost.publish(queues, message, confirmation);
+    if (flow.congested && flow.concerns(message, queues)) this.#host.awaitFlow();
   }
 
   #confirmation(confirms: PublisherConfirms, tag: number, queues: number): Confirmation {
