@@ -16,9 +16,9 @@ import { StorageError } from '../lib/storage/storage-error.ts';
 
 /** Both npm and the terminal pass a Ctrl-C on: a signal this soon after the first is the same key press. */
 const SAME_SIGNAL_MS = 250;
-const SMALL_HEAP_BYTES = 24 * 1024 * 1024;
-const SMALL_HEAP_PERCENT = 700;
-const LARGE_HEAP_PERCENT = 100;
+/** By so much the heap may grow, whatever its size. */
+const LEAST_GROWTH_BYTES = 64 * 1024 * 1024;
+const MOST_GROWTH_PERCENT = 1000;
 /** EX_SOFTWARE of sysexits.h. */
 const EXIT_FAULT = 70;
 
@@ -77,7 +77,8 @@ async function run(options: BrokerOptions): Promise<void> {
 function paceCollections(): void {
   let percent = 0;
   const pace = (): void => {
-    const wanted = getHeapStatistics().used_heap_size < SMALL_HEAP_BYTES ? SMALL_HEAP_PERCENT : LARGE_HEAP_PERCENT;
+    const share = LEAST_GROWTH_BYTES / getHeapStatistics().used_heap_size;
+    const wanted = Math.min(MOST_GROWTH_PERCENT, 100 * Math.max(1, Math.round(share)));
     if (wanted === percent) return;
     percent = wanted;
     setFlagsFromString(`--heap-growing-percent=${percent}`);
