@@ -22,6 +22,7 @@ import type { PageRange } from './page.ts';
 import { PageFiles } from './page-files.ts';
 import { PageReader, type RangeRead } from './page-reader.ts';
 import { Pager } from './pager.ts';
+import { PREPARING } from './prepared-space.ts';
 import { type Recovered, Recovery } from './recovery.ts';
 import { countsOfLiving, dropDeleted, finishRanges } from './replayed-queue.ts';
 import { StoreContext } from './store-context.ts';
@@ -77,7 +78,8 @@ export class DiskStore implements MessageStore {
     this.#pages = new PageFiles(fs, `${directory}/pages`, room, this.#reader, recovered.nextPage);
     for (const page of recovered.pages) this.#pages.pages.add(page);
     const isLazy = fsync !== 'always';
-    this.#files = new LogFiles(fs, `${directory}/log`, segmentBytes, isLazy, room, recovered.segments);
+    const { preparing = PREPARING } = options;
+    this.#files = new LogFiles(fs, `${directory}/log`, segmentBytes, isLazy, room, recovered.segments, preparing);
     this.#log = new WriteAheadLog({
       files: this.#files,
       fsync,

@@ -5,7 +5,9 @@
 export interface OpenFile {
   /**
    * Writes all buffers, one after the other, from `position` on. Rejects when not all of it could be written; then any part
-   * of it may be there. The buffers are the callee's until the promise settles.
+   * of it may be there. The buffers are the callee's until the promise settles. In a file that was opened as durable the bytes,
+   * and a size that makes room for them, are durable when it resolves; when it rejects, what was to be durable may be lost for
+   * good, unless all of it is written again.
    */
   write(buffers: readonly Buffer[], position: number): Promise<void>;
   /** Reads up to `length` bytes at `position` into `buffer`; resolves to how many there were, less only at the file's end. */
@@ -27,8 +29,9 @@ export interface FileSystem {
   /**
    * `create`: an empty file to write and read; one of that name is truncated. `update`: an existing one, to write and read.
    * `read`: to read.
+   * @param durable every write to it is durable when it resolves, and costs less than one with a `dataSync` behind it
    */
-  open(path: string, mode: 'create' | 'update' | 'read'): Promise<OpenFile>;
+  open(path: string, mode: 'create' | 'update' | 'read', durable?: boolean): Promise<OpenFile>;
   /** Moves a file over another in one step. Durable after `syncDirectory`. */
   rename(from: string, to: string): Promise<void>;
   /** Removes a file; nothing happens when it is not there. */

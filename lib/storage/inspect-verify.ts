@@ -121,13 +121,15 @@ class Verifier {
   }
 
   async #checkRecords(name: string, isNewest: boolean, segment: Segment): Promise<void> {
-    const { records, size, problem } = segment;
+    const { records, size, end, problem } = segment;
     const first = records.at(0)?.sequence;
     const last = records.at(-1)?.sequence;
     const counts = new EntryCounts();
     for (const { start, end } of records) decodeEntries(segment.buffer, start, end, counts);
+    const prepared = problem === null ? size - end : 0;
+    const bytes = prepared > 0 ? `${end} bytes and ${prepared} of prepared space` : `${size} bytes`;
     const range = first === undefined ? 'no records' : `records ${first} to ${last}`;
-    await this.#report.line(`${name}: ${size} bytes, ${range}, ${counts.describe()}`);
+    await this.#report.line(`${name}: ${bytes}, ${range}, ${counts.describe()}`);
     const expected = this.#expected;
     if (expected !== null && first !== undefined && first > expected.most) {
       await this.#report.problem(name, -1, `records ${expected.most} to ${first - 1} are missing`, RESTORE);

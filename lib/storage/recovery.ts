@@ -192,6 +192,7 @@ export class Recovery {
       sequence ??= last;
       const segment = new Segment(number, path, null, read.end);
       segment.isLazy = read.lazy;
+      segment.fileBytes = read.size;
       segments.unshift(segment);
       for (const { sequence: of, start, end } of records.reverse())
         this.#replay(replay, segment, of, read.buffer, start, end);
@@ -210,7 +211,7 @@ export class Recovery {
     }
     const newest = segments.at(-1);
     if (newest !== undefined) {
-      newest.file = await fs.open(newest.path, 'update');
+      newest.file = await fs.open(newest.path, 'update', !newest.isLazy);
       // A process that was killed may have left it unsynced, and everything relies on it from now on.
       await newest.file.dataSync();
     }
@@ -250,7 +251,7 @@ export class Recovery {
       await file.truncate(end);
       await file.dataSync();
       await file.close();
-      return read;
+      return { ...read, size: end };
     } catch (error) {
       if (error instanceof UnfinishedSegmentError && isNewest) {
         logger.warn({ path }, 'a segment of the log that a crash left unfinished is removed');

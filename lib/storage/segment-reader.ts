@@ -6,7 +6,9 @@ import { type RecordScan, scanRecords } from './records.ts';
 
 /** Node refuses more than 2^31 - 1 bytes in one read. */
 const READ_BYTES = 1024 * 1024 * 1024;
+const ZEROS = Buffer.alloc(4096);
 
+/** What is found in a segment. Behind `end` there may be zeros: space that was prepared for records, which is no problem. */
 export interface Segment extends RecordScan {
   /** As its header says. */
   readonly number: number;
@@ -39,7 +41,10 @@ export async function readSegment(
     const buffer = into !== undefined && into.length >= size ? into : Buffer.allocUnsafeSlow(size);
     const bytes = await readFully(file, buffer, size);
     const { number, lazy } = readHeader(buffer.subarray(0, bytes));
-    return { number, lazy, buffer, size: bytes, ...scanRecords(buffer, FILE_HEADER_BYTES, bytes, expectedSequence) };
+    const scan = scanRecords(buffer, FILE_HEADER_BYTES, bytes, expectedSequence);
+    // Nothing is prepared where records are synced later: zeros are what a power loss has left of them.
+    const isPrepared = !lazy && scan.problem !== null && isZero(buffer, scan.end, bytes);
+    return { number, lazy, buffer, size: bytes, ...scan, problem: isPrepared ? null : scan.problem };
   } finally {
     await file.close();
   }
@@ -52,6 +57,14 @@ function readHeader(bytes: Buffer): FileHeader {
     if (!(error instanceof FormatError) || bytes.length > FILE_HEADER_BYTES) throw error;
     throw new UnfinishedSegmentError(error.reason, error.offset);
   }
+}
+
+function isZero(buffer: Buffer, start: number, end: number): boolean {
+  for (let at = start; at < end; at += ZEROS.length) {
+    const length = Math.min(ZEROS.length, end - at);
+    if (buffer.compare(ZEROS, 0, length, at, at + length) !== 0) return false;
+  }
+  return true;
 }
 
 /** Reads the file from its beginning; returns how many bytes there were. */

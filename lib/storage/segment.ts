@@ -10,8 +10,10 @@ export class Segment {
   readonly path: string;
   /** Open while records are added; null otherwise. */
   file: OpenFile | null;
-  /** Bytes in the file. */
+  /** Bytes up to the end of the last record. */
   size: number;
+  /** Bytes that the file may have: behind `size` come zeros, or what was left of a write for which there was no room. */
+  fileBytes: number;
   /** Its records are not synced one by one; see `encodeFileHeader`. */
   isLazy = false;
   /** Messages that only the log keeps safe. */
@@ -23,7 +25,7 @@ export class Segment {
     this.number = number;
     this.path = path;
     this.file = file;
-    this.size = size;
+    this.size = this.fileBytes = size;
   }
 
   /** Messages in it that are alive, and some that are not any more. */

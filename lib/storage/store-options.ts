@@ -5,6 +5,7 @@ import type { PublishFlow } from '../core/publish-flow.ts';
 import type { TurnScheduler } from '../core/turn.ts';
 import type { FileSystem } from './file-system.ts';
 import type { DiskRoom } from './log-files.ts';
+import type { Preparing } from './prepared-space.ts';
 import type { SyncMode } from './write-ahead-log.ts';
 
 export interface StoreOptions {
@@ -12,6 +13,8 @@ export interface StoreOptions {
   readonly directory: string;
   readonly fsync: SyncMode;
   readonly segmentBytes: number;
+  /** When the log prepares space; tests let it do so with less. */
+  readonly preparing?: Preparing;
   readonly budgetBytes: number;
   readonly clock: Clock;
   readonly turn: TurnScheduler;

@@ -156,6 +156,7 @@ export class WriteAheadLog implements TurnTask {
     await this.#running;
     this.#lazy?.cancel();
     if (!this.#failed) await this.#syncNow();
+    if (!this.#failed) await this.#options.files.end().catch((error: Error) => this.#fail(error));
   }
 
   /** Everything handed over is durable. */
@@ -197,7 +198,8 @@ export class WriteAheadLog implements TurnTask {
 
   async #commit(): Promise<void> {
     const { files, fsync, flow } = this.#options;
-    // First, since from the moment that a message is in the record nobody may take it for unwritten.
+    // First, since from the moment that a message is in the record nobody may take it for unwritten. Even where there is one, all
+    // that is done at the end of the turn comes before what follows, and into the record.
     const segment = await files.segmentFor();
     const batch = new Batch(this.#buffers);
     const written: LogEntry[] = [];
@@ -216,11 +218,10 @@ export class WriteAheadLog implements TurnTask {
     this.#pendingBytes = 0;
     if (!isEmpty) {
       await files.append(batch.chunks, batch.bytes);
-      this.#unsynced = true;
+      this.#unsynced = fsync !== 'always';
     }
     // Whoever takes a snapshot relies on the record, whatever the mode.
-    const isRelied = snapshots.length > 0 && (this.#unsynced || this.#syncing);
-    if (isRelied || (this.#unsynced && fsync === 'always')) {
+    if (snapshots.length > 0 && (this.#unsynced || this.#syncing)) {
       this.#unsynced = false;
       await files.sync();
     }

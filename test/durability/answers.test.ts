@@ -21,7 +21,7 @@ async function start(t: Test) {
 
 /** Holds the disk up, does something, and tells whether that has been answered when everything else has had its time. */
 async function answeredBefore(t: Test, other: Client, task: () => PromiseLike<unknown>): Promise<boolean> {
-  const hold = new Hold('fdatasync');
+  const hold = new Hold('writev');
   t.teardown(() => hold.end());
   let isAnswered = false;
   const answered = task().then(() => {
@@ -73,7 +73,7 @@ t.test('the commit of a transaction', options, async (t) => {
 t.test('messages are delivered, acknowledged and confirmed before they ever reach the disk', options, async (t) => {
   const { client, other } = await start(t);
   const { inbox } = await subscribe(other.channel, 'kept');
-  const hold = new Hold('fdatasync');
+  const hold = new Hold('writev');
   t.teardown(() => hold.end());
   client.publisher.sendToQueue('kept', Buffer.from('on its way to the disk'), persistent);
   await hold.called;
@@ -92,7 +92,7 @@ t.test('messages are delivered, acknowledged and confirmed before they ever reac
 t.test('reading goes on while the disk is held up', options, async (t) => {
   const { client, other } = await start(t);
   await publish(client.publisher, 'kept', ['transient']);
-  const hold = new Hold('fdatasync');
+  const hold = new Hold('writev');
   t.teardown(() => hold.end());
   client.publisher.sendToQueue('kept', Buffer.from('persistent'), persistent);
   await hold.called;

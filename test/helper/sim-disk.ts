@@ -68,6 +68,11 @@ export class SimulatedDisk implements FileSystem {
     return this.#state.lastWriteLength;
   }
 
+  /** The last write is not durable: a power loss may tear it. */
+  get isLastWriteUnsynced(): boolean {
+    return this.#state.isLastWriteUnsynced;
+  }
+
   /**
    * Makes a call fail: the one with this number, from 1 on, among all calls of the chosen kinds since the disk was made. A sync
    * of a file that fails leaves what it should have synced as it is, but no later sync makes that durable.
@@ -112,9 +117,10 @@ export class SimulatedDisk implements FileSystem {
     return new SimulatedDisk({ random, onCall }, state.afterCrash(options, random), this.#locks.keys());
   }
 
-  async open(path: string, mode: 'create' | 'update' | 'read'): Promise<OpenFile> {
+  async open(path: string, mode: 'create' | 'update' | 'read', durable = false): Promise<OpenFile> {
     const at = full(path);
-    const opened = (inode: number): OpenFile => new SimulatedFile(this.#operations, inode, at, mode === 'read');
+    const opened = (inode: number): OpenFile =>
+      new SimulatedFile(this.#operations, inode, at, mode === 'read', durable);
     if (mode !== 'create') return this.#operations.later('open', at, (state) => opened(state.find(at).id));
     return opened(
       await this.#operations.operate({

@@ -8,15 +8,18 @@ export class SimulatedFile implements OpenFile {
   readonly #inode: number;
   readonly #path: string;
   readonly #isReadOnly: boolean;
+  /** Each write is followed by a sync of what it wrote, before it ends: two calls that are counted, and between them a crash may come. */
+  readonly #isDurable: boolean;
   readonly #pending = new Set<Promise<unknown>>();
   #isClosed = false;
 
-  constructor(operations: SimOperations, inode: number, path: string, isReadOnly: boolean) {
+  constructor(operations: SimOperations, inode: number, path: string, isReadOnly: boolean, isDurable: boolean) {
     operations.state.inode(inode).handles++;
     this.#operations = operations;
     this.#inode = inode;
     this.#path = path;
     this.#isReadOnly = isReadOnly;
+    this.#isDurable = isDurable;
   }
 
   async write(buffers: readonly Buffer[], position: number): Promise<void> {
@@ -25,18 +28,30 @@ export class SimulatedFile implements OpenFile {
     // A real disk does not hear of these.
     if (buffers.every(({ length }) => length === 0)) return this.#operations.later('nothing', path, () => undefined);
     // The bytes are read when the write is done, not when it is asked for: whoever changes them meanwhile finds out.
+    const write = this.#operations.operate({
+      kind: 'write',
+      path,
+      apply: (state) => state.write(inode, Buffer.concat(buffers), position, path),
+      fail: (state, isPartial) => {
+        const data = Buffer.concat(buffers);
+        if (isPartial) state.write(inode, data.subarray(0, this.#operations.roll(data.length)), position, path);
+      },
+      isChange: true,
+    });
     return this.#track(
-      this.#operations.operate({
-        kind: 'write',
-        path,
-        apply: (state) => state.write(inode, Buffer.concat(buffers), position, path),
-        fail: (state, isPartial) => {
-          const data = Buffer.concat(buffers);
-          if (isPartial) state.write(inode, data.subarray(0, this.#operations.roll(data.length)), position, path);
-        },
-        isChange: true,
-      }),
+      this.#isDurable ? write.then((sequence) => this.#syncWrite(sequence)) : write.then(() => undefined),
     );
+  }
+
+  /** Makes one write durable, and nothing else that was not. */
+  #syncWrite(sequence: number): Promise<void> {
+    const inode = this.#inode;
+    return this.#operations.operate({
+      kind: 'dataSync',
+      path: this.#path,
+      apply: (state) => state.inode(inode).syncWrite(sequence),
+      fail: (state) => state.inode(inode).syncFailed(sequence),
+    });
   }
 
   async read(buffer: Buffer, offset: number, length: number, position: number): Promise<number> {

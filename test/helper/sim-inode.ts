@@ -73,6 +73,11 @@ export class Inode {
     return new Inode(this.id, new Bytes(this.#live.content), new Bytes(this.#durable.content), [...this.#changes]);
   }
 
+  /** Whether what was done with this sequence is durable. */
+  isSynced(sequence: number): boolean {
+    return this.#changes.every((change) => change.sequence !== sequence || change.state === 'synced');
+  }
+
   /** `data` is kept, so it must be nobody else's. */
   write(data: Buffer, position: number, sequence: number): void {
     if (data.length === 0) return;
@@ -93,8 +98,17 @@ export class Inode {
 
   /** Makes durable what was done up to `sequence`. */
   sync(sequence: number): void {
+    this.#sync((change) => change.sequence <= sequence);
+  }
+
+  /** Makes the write of this sequence durable, as O_DSYNC does it: with the sizes that the file was given before, but no other write. */
+  syncWrite(sequence: number): void {
+    this.#sync((change) => change.sequence === sequence || (change.data === null && change.sequence < sequence));
+  }
+
+  #sync(isMeant: (change: Change) => boolean): void {
     for (const change of this.#changes) {
-      if (change.state === 'unsynced' && change.sequence <= sequence) change.state = 'synced';
+      if (change.state === 'unsynced' && isMeant(change)) change.state = 'synced';
     }
     const remaining = this.#changes.findIndex(({ state }) => state !== 'synced');
     const done = remaining === -1 ? this.#changes.length : remaining;

@@ -7,6 +7,7 @@ import { Names } from './sim-names.ts';
 /** The write that was done last, and what it replaced. */
 interface LastWrite {
   readonly inode: number;
+  readonly sequence: number;
   readonly position: number;
   readonly length: number;
   readonly previousSize: number;
@@ -52,6 +53,13 @@ export class SimState {
     return this.#lastWrite?.length ?? 0;
   }
 
+  /** A power loss may tear the last write. */
+  get isLastWriteUnsynced(): boolean {
+    if (this.#lastWrite === null) return false;
+    const { inode, sequence } = this.#lastWrite;
+    return this.#inodes.get(inode)?.isSynced(sequence) === false;
+  }
+
   get freeBytes(): number {
     return Math.max(0, this.capacityBytes - this.#usedBytes());
   }
@@ -95,8 +103,11 @@ export class SimState {
     return inode;
   }
 
-  /** @throws {Error} ENOSPC, when what fits has been written */
-  write(id: number, data: Buffer, position: number, path: string): void {
+  /**
+   * @returns the sequence of the write
+   * @throws {Error} ENOSPC, when what fits has been written
+   */
+  write(id: number, data: Buffer, position: number, path: string): number {
     const inode = this.inode(id);
     const fitting = Math.max(0, Math.min(data.length, inode.size + this.freeBytes - position));
     const isWhole = fitting === data.length || position + data.length <= inode.size;
@@ -104,10 +115,12 @@ export class SimState {
     if (written.length > 0) {
       const end = position + written.length;
       const previous = Buffer.from(inode.content.subarray(position, end));
-      this.#lastWrite = { inode: id, position, length: written.length, previousSize: inode.size, previous };
-      inode.write(written, position, ++this.sequence);
+      const sequence = ++this.sequence;
+      this.#lastWrite = { inode: id, sequence, position, length: written.length, previousSize: inode.size, previous };
+      inode.write(written, position, sequence);
     }
     if (!isWhole) throw systemError('ENOSPC', path);
+    return this.sequence;
   }
 
   truncate(id: number, size: number, path: string): void {

@@ -46,7 +46,7 @@ export class Trap {
 
   spring(call: DiskCall): void {
     this.sprungAt = call;
-    this.isTearable = this.#life?.process.isLastWriteUnsynced ?? false;
+    this.isTearable = this.#disk?.isLastWriteUnsynced ?? false;
     void this.#life?.kill();
     if (!this.#onlyProcess) this.#disk?.crash({ mode: 'keep' });
   }

@@ -231,6 +231,8 @@ export class StoreLife {
       fsync,
       segmentBytes,
       budgetBytes,
+      // In proportion to segments that are as small as tests have them.
+      preparing: { aheadBytes: segmentBytes / 4, smallBytes: segmentBytes / 8, smallRecords: 2 },
       clock,
       turn,
       memory,

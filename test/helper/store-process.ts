@@ -7,11 +7,8 @@ import { systemError } from './sim-state.ts';
 export class ProcessDisk implements FileSystem {
   readonly disk: SimulatedDisk;
   readonly #open = new Set<OpenFile>();
-  readonly #unsynced = new Map<string, number>();
-  #lastWritten: string | null = null;
   #unlock: (() => Promise<void>) | null = null;
   readonly #underWay = new Set<Promise<unknown>>();
-  #sequence = 0;
   isDead = false;
   /** Opens that fail from now on, and how. */
   openFault: { code: string; count: number } | null = null;
@@ -25,16 +22,6 @@ export class ProcessDisk implements FileSystem {
     return this.#underWay.size === 0;
   }
 
-  /** The write that ended last was not synced since, as far as anybody was told: a power loss may tear it. */
-  get isLastWriteUnsynced(): boolean {
-    return this.#lastWritten !== null && this.#unsynced.has(this.#lastWritten);
-  }
-
-  /** The path that was written to last. */
-  get lastWritten(): string | null {
-    return this.#lastWritten;
-  }
-
   /** The process ends at once. Resolves when the kernel has cleaned up after it. */
   async kill(): Promise<void> {
     this.isDead = true;
@@ -46,26 +33,18 @@ export class ProcessDisk implements FileSystem {
     await this.#unlock?.().catch(() => undefined);
   }
 
-  async open(path: string, mode: 'create' | 'update' | 'read'): Promise<OpenFile> {
+  async open(path: string, mode: 'create' | 'update' | 'read', durable = false): Promise<OpenFile> {
     const { openFault } = this;
     if (openFault !== null && openFault.count > 0) {
       openFault.count--;
       throw systemError(openFault.code, path);
     }
-    const file = await this.#ask(() => this.disk.open(path, mode));
+    const file = await this.#ask(() => this.disk.open(path, mode, durable));
     this.#open.add(file);
     return {
-      write: async (buffers, position) => {
-        await this.#ask(() => file.write(buffers, position));
-        this.#lastWritten = path;
-        this.#unsynced.set(path, ++this.#sequence);
-      },
+      write: (buffers, position) => this.#ask(() => file.write(buffers, position)),
       read: (buffer, offset, length, position) => this.#ask(() => file.read(buffer, offset, length, position)),
-      dataSync: async () => {
-        const through = this.#sequence;
-        await this.#ask(() => file.dataSync());
-        if ((this.#unsynced.get(path) ?? 0) <= through) this.#unsynced.delete(path);
-      },
+      dataSync: () => this.#ask(() => file.dataSync()),
       size: () => this.#ask(() => file.size()),
       truncate: (size) => this.#ask(() => file.truncate(size)),
       close: () => {

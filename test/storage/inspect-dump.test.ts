@@ -218,6 +218,14 @@ t.test('a dump of the log', async (t) => {
   t.notOk(full.out.some((line) => line.includes('bodyIsCut')));
 });
 
+t.test('prepared space has nothing to show', async (t) => {
+  const name = `${FOLDER}/log/0000000003.log`;
+  const all = folder();
+  const { lines } = await dump(folder());
+  all.set(name, Buffer.concat([all.get(name) ?? Buffer.alloc(0), Buffer.alloc(5000)]));
+  t.match(await dump(all), { code: 0, errors: [], lines });
+});
+
 t.test('a dump of pages', async (t) => {
   const files = folder({
     'pages/0000000009.transient': pageOf(9, [{ queueId: 3, blocks: [[[1, message('t', false)]]] }]).bytes,

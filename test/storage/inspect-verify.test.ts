@@ -43,8 +43,12 @@ t.test('what a crash leaves is no problem', async (t) => {
       /^warning: log.*: at byte 57: record 13 is cut short.*the next start/,
     ],
     [
-      { 'log/0000000003.log': Buffer.concat([newest, Buffer.alloc(5000)]) },
-      /^warning: .*at byte 102: no record begins.*5000 bytes/,
+      { 'log/0000000003.log': Buffer.concat([newest.subarray(0, newest.length - 1), Buffer.alloc(5000)]) },
+      /^warning: log.*: at byte 57: the checksum of record 13 is wrong.*5044 bytes/,
+    ],
+    [
+      { 'log/0000000003.log': Buffer.concat([newest, Buffer.alloc(5000), Buffer.of(1)]) },
+      /^warning: .*at byte 102: no record begins.*5001 bytes/,
     ],
     [
       { 'log/0000000004.log': Buffer.alloc(0) },
@@ -75,6 +79,18 @@ t.test('what a crash leaves is no problem', async (t) => {
       name,
     );
   }
+  t.equal(out.at(-1), 'nothing is wrong');
+});
+
+t.test('prepared space is no problem, at the end of any segment', async (t) => {
+  const changes: Record<string, Buffer> = {};
+  for (const [name, bytes] of folder()) {
+    if (name.endsWith('.log')) changes[name.slice(FOLDER.length + 1)] = Buffer.concat([bytes, Buffer.alloc(5000)]);
+  }
+  const { code, out } = await verify(folder(changes));
+  t.equal(code, 0);
+  t.match(out[1], /^log\/0000000002.log: 118 bytes and 5000 of prepared space, records 10 to 11, 3 messages/);
+  t.match(out[2], /^log\/0000000003.log: 102 bytes and 5000 of prepared space, records 12 to 13/);
   t.equal(out.at(-1), 'nothing is wrong');
 });
 

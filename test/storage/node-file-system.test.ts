@@ -1,8 +1,9 @@
 // The real disk: what is written is there, however the system takes it, and errors carry their codes.
-import { readFileSync, writeFileSync } from 'node:fs';
+import { constants, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { nodeFileSystem, type Writev, writeFully } from '../../lib/storage/node-file-system.ts';
+import { nodeFileSystem, openFile, type Writev, writeFully } from '../../lib/storage/node-file-system.ts';
+import { Fault, Hold } from '../helper/durable-fault.ts';
 
 function pathIn(t: Test, name: string): string {
   return join(t.testdir(), name);
@@ -106,6 +107,56 @@ t.test('a full disk', { skip: process.platform !== 'linux' && 'only Linux has /d
   await t.rejects(file.write([Buffer.from('x')], 0), { code: 'ENOSPC' });
   await file.close();
 });
+
+t.test('a durable file', async (t) => {
+  for (const flag of [constants.O_DSYNC ?? 0, 0]) {
+    const path = pathIn(t, `file ${flag}`);
+    const created = await openFile(path, 'create', true, flag);
+    await created.write([Buffer.from('hello '), Buffer.from('world')], 0);
+    await created.close();
+    const events: string[] = [];
+    const hold = new Hold('fdatasync');
+    void hold.called.then(() => events.push('synced'));
+    const updated = await openFile(path, 'update', true, flag);
+    const written = updated.write([Buffer.from('HELLO')], 0).then(() => events.push('written'));
+    await (flag === 0 ? hold.called : written);
+    hold.end();
+    await written;
+    t.same(events, flag === 0 ? ['synced', 'written'] : ['written'], 'the system does it, or it is asked to');
+    await updated.close();
+    t.equal(readFileSync(path, 'utf8'), 'HELLO world');
+  }
+});
+
+t.test('a sync that fails behind a durable write', async (t) => {
+  const fault = new Fault('fdatasync', 'EIO');
+  const file = await openFile(pathIn(t, 'file'), 'create', true, 0);
+  fault.isOn = true;
+  await t.rejects(file.write([Buffer.from('x')], 0), { code: 'EIO' });
+  fault.end();
+  await file.close();
+});
+
+const isLinux = process.platform === 'linux';
+t.test('Linux is asked for durable writes', { skip: !isLinux && 'no other system is' }, async (t) => {
+  const path = pathIn(t, 'file');
+  for (const durable of [false, true]) {
+    const file = await nodeFileSystem.open(path, 'create', durable);
+    const fd = readdirSync('/proc/self/fd').find((each) => linkTo(`/proc/self/fd/${each}`) === path);
+    const flags = /^flags:\s*(\d+)/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8'))?.[1] ?? '';
+    t.equal((Number.parseInt(flags, 8) & constants.O_DSYNC) !== 0, durable);
+    await file.close();
+  }
+});
+
+/** Where a symbolic link leads; null when it is gone. */
+function linkTo(path: string): string | null {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return null;
+  }
+}
 
 t.test('close waits for what is under way, and nothing goes to the file afterwards', async (t) => {
   const path = pathIn(t, 'file');

@@ -38,6 +38,21 @@ t.test('a byte that changed is noticed: named with its file and what to do, or c
   }
 });
 
+t.test('zeros behind the records of a segment are no damage', async (t) => {
+  const folder = await fullFolder(1);
+  const files = await filesOf(folder.disk.crash({ mode: 'keep' }));
+  const segments = [...files.keys()].filter((path) => path.endsWith('.log'));
+  for (const path of segments) {
+    const extend = (end: string) => async (copy: SimulatedDisk) => {
+      const file = await copy.open(path, 'update');
+      await file.write([Buffer.alloc(700), Buffer.from(end)], files.get(path)?.length ?? 0);
+      await file.close();
+    };
+    t.equal(await verdictOn(folder, path, extend('')), 'unharmed', path);
+    t.equal(await verdictOn(folder, path, extend('x')), path === segments.at(-1) ? 'cut' : 'refused', path);
+  }
+});
+
 t.test('files that are cut short, empty or gone are noticed', async (t) => {
   const folder = await fullFolder(1);
   const files = await filesOf(folder.disk.crash({ mode: 'keep' }));

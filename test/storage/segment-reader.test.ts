@@ -69,6 +69,27 @@ t.test('a torn end, and damage', async (t) => {
   t.match(damaged, { problem: { offset: damaged.end, reason: /checksum of record 2/ }, laterSequence: 3 });
 });
 
+t.test('zeros behind the last record are prepared space; anything else there is not', async (t) => {
+  const bytes = Buffer.concat([HEADER, records(1, 2)]);
+  for (const zeros of [1, 19, 20, 21, 4096, 10_000]) {
+    const prepared = Buffer.concat([bytes, Buffer.alloc(zeros)]);
+    t.match(await read(prepared), { end: bytes.length, size: prepared.length, problem: null, laterSequence: null });
+    prepared[prepared.length - 1] = 1;
+    t.match(await read(prepared), { end: bytes.length, problem: { offset: bytes.length }, laterSequence: null });
+  }
+  t.match(await read(Buffer.concat([HEADER, Buffer.alloc(50)])), { records: [], end: 32, problem: null });
+  const torn = Buffer.concat([bytes.subarray(0, bytes.length - 3), Buffer.alloc(100)]);
+  t.match(await read(torn), {
+    end: bytes.length - 29,
+    problem: { reason: /checksum of record 2/ },
+    laterSequence: null,
+  });
+  const hole = Buffer.concat([bytes, Buffer.alloc(100), records(4)]);
+  t.match(await read(hole), { end: bytes.length, problem: { offset: bytes.length }, laterSequence: 4 });
+  const lazy = Buffer.concat([encodeFileHeader('log', 7, true), records(1), Buffer.alloc(100)]);
+  t.match(await read(lazy), { problem: { reason: /no record begins/ } }, 'there they are what a power loss has left');
+});
+
 t.test('what a crash leaves of a new segment is told from a bad header', async (t) => {
   for (const bytes of [0, 1, 8, 31]) {
     await t.rejects(read(HEADER.subarray(0, bytes)), UnfinishedSegmentError, `${bytes} bytes`);

@@ -40,6 +40,63 @@ t.test('a sync covers what was written before it was called', async (t) => {
   t.equal(missing, SEEDS, 'and nothing else, so that nobody relies on it');
 });
 
+t.test('in a durable file a write is durable when it has ended, and nothing else is', async (t) => {
+  const [disk, file] = await diskWithFile('....');
+  const durable = await disk.open(FILE, 'update', true);
+  await writeText(file, 'x', 0);
+  await writeText(durable, 'abc', 3);
+  t.notOk(disk.isLastWriteUnsynced);
+  t.equal(textOf(disk.crash({ mode: 'keep' })), 'x..abc');
+  t.same([...outcomes(disk, textOf).keys()].sort(), ['...abc', 'x..abc']);
+});
+
+t.test('a durable write that a crash meets may be torn', async (t) => {
+  const seen = new Set<string>();
+  let torn = 0;
+  for (let seed = 0; seed < SEEDS; seed++) {
+    const [disk] = await diskWithFile('....', { random: seededRandom(seed) });
+    const durable = await disk.open(FILE, 'update', true);
+    let hasEnded = false;
+    const written = writeText(durable, 'abc', 3).then(
+      () => {
+        hasEnded = true;
+      },
+      () => undefined,
+    );
+    for (let turns = seed % 8; turns > 0; turns--) await Promise.resolve();
+    const after = textOf(disk.crash({ mode: 'random' })) ?? '';
+    seen.add(after);
+    if (hasEnded) t.equal(after, '...abc');
+    if (disk.isLastWriteUnsynced) torn++;
+    await written;
+  }
+  t.ok(
+    ['....', '...abc', '...a', '....\0\0'].every((outcome) => seen.has(outcome)),
+    JSON.stringify([...seen]),
+  );
+  t.ok(torn > 50, `${torn} torn`);
+});
+
+t.test('a durable write makes a size durable that was given before', async (t) => {
+  const [disk, file] = await diskWithFile('0123456789');
+  const durable = await disk.open(FILE, 'update', true);
+  await file.truncate(5);
+  await writeText(durable, 'x', 7);
+  t.equal(textOf(disk.crash({ mode: 'drop' })), '01234\0\0x');
+});
+
+t.test('a durable write that fails in its sync is lost, though it can be read, until it is made again', async (t) => {
+  const [disk, file] = await diskWithFile('....');
+  const durable = await disk.open(FILE, 'update', true);
+  disk.failAt(disk.callsOf(['dataSync']) + 1, 'EIO', { kinds: ['dataSync'] });
+  await t.rejects(writeText(durable, 'abc', 0), { code: 'EIO' });
+  await file.dataSync();
+  t.equal(textOf(disk), 'abc.');
+  t.ok(disk.isLastWriteUnsynced);
+  await writeText(durable, 'abc', 0);
+  t.equal(textOf(disk.crash({ mode: 'drop' })), 'abc.');
+});
+
 t.test('a large write may be torn at any byte, or lack sectors in its middle', async (t) => {
   const [disk, file] = await diskWithFile('.'.repeat(100));
   await file.write([Buffer.alloc(3000, 'x')], 100);
