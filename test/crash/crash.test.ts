@@ -1,9 +1,10 @@
 // The short form of the crash tests: a few deaths of the command by SIGKILL, and what is there afterwards. The long form is
 // long.ts. CRASH_SEED repeats a run's choices.
-import { mkdtempSync, readdirSync, statSync, truncateSync } from 'node:fs';
+import { mkdtempSync, truncateSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
+import { newestSegment } from '../helper/segment-files.ts';
 import { Experiment, type ExperimentOptions } from './experiment.ts';
 import type { FindingKind } from './findings.ts';
 import type { KillPlan } from './kill-plan.ts';
@@ -60,10 +61,8 @@ t.test('a log that lost its end is found out', async (t) => {
   const folder = join(t.testdir({ data: {} }), 'data');
   // A broker takes what is cut off the newest segment for a record that a crash cut short, and starts without a word.
   const cut = (): void => {
-    const newest = readdirSync(join(folder, 'log')).sort().at(-1);
-    if (newest === undefined) return;
-    const path = join(folder, 'log', newest);
-    truncateSync(path, Math.floor(statSync(path).size / 2));
+    const newest = newestSegment(folder);
+    if (newest !== undefined) truncateSync(newest.path, Math.floor(newest.writtenBytes / 2));
   };
   const kinds = await findingsOf({ folder, plan: IN_FLIGHT, afterDeath: cut, tolerated: ['unmarked'] });
   // Mostly by what is missing or there again; where the checkpoint is ahead of the log by then, the broker itself refuses to start.

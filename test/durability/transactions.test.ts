@@ -1,11 +1,11 @@
 // Transactions and restarts: what was committed is there as a whole, what was not left no trace.
-import { readdirSync, statSync, truncateSync } from 'node:fs';
-import { join } from 'node:path';
+import { truncateSync } from 'node:fs';
 import type { Channel } from 'amqplib';
 import t from 'tap';
 import { againstPeer, uniqueName } from '../helper/broker.ts';
 import { afterEachEnding, DurableBroker, flush } from '../helper/durable-broker.ts';
 import { call, drain, present } from '../helper/messages.ts';
+import { newestSegment } from '../helper/segment-files.ts';
 
 const PERSISTENT = { persistent: true };
 
@@ -81,8 +81,8 @@ t.test('of a commit that a crash cut short nothing is there', leveretOnly, async
   for (let i = 0; i < 3; i++) await move(channel, from, to);
   await call(channel, 'TxCommit');
   const { channel: later } = await broker.restart((dataDir) => {
-    const segment = join(dataDir, 'log', readdirSync(join(dataDir, 'log')).sort().at(-1) ?? '');
-    truncateSync(segment, statSync(segment).size - 1);
+    const { path, writtenBytes } = present(newestSegment(dataDir) ?? false);
+    truncateSync(path, writtenBytes - 1);
   });
   t.same(await drain(later, from), ['1', '2', '3']);
   t.same(await drain(later, to), []);
