@@ -70,7 +70,7 @@ export function bindingIdentity(kind: 'queue' | 'exchange', name: string, key: s
 }
 
 /** Equal for equal tables, whatever the order of their keys. As in RabbitMQ, types count, but `l` and `L` are one. */
-function canonicalArguments(args: Arguments): string {
+export function canonicalArguments(args: Arguments): string {
   return JSON.stringify(sortedFields(args), (key, value) => {
     if (typeof value === 'bigint') return `${value}n`;
     if (value instanceof Map) return sortedFields(value);

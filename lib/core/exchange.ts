@@ -2,7 +2,8 @@
 import type { FieldTable } from '../../codec/field-table.ts';
 import type { ExchangeType, Router } from '../../exchanges/exchange-type.ts';
 import type { ExchangeNode } from '../../exchanges/traverse.ts';
-import { type Binding, BindingSet, type RouteTarget } from './binding.ts';
+import { BindingSet, type RouteTarget } from './binding.ts';
+import { OutgoingBindings } from './outgoing-bindings.ts';
 import type { MessageTarget } from './queue.ts';
 import type { RecentHistory } from './recent-history.ts';
 
@@ -24,8 +25,8 @@ export class Exchange implements ExchangeNode<MessageTarget> {
   readonly router: Router<RouteTarget>;
   /** Bindings from other exchanges to this one. */
   readonly bindings = new BindingSet();
-  /** Bindings of this exchange to its destinations, by `bindingIdentity`. */
-  readonly outgoing = new Map<string, Binding>();
+  /** Bindings of this exchange to its destinations. */
+  readonly outgoing = new OutgoingBindings();
   /** Names the exchange that takes what this one can't route, by its argument or a policy; empty when there is none. */
   alternateName = '';
   /** Keeps its last messages; null when its type wants none. */

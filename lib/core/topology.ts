@@ -3,14 +3,7 @@
 import { directExchange } from '../../exchanges/direct.ts';
 import type { ExchangeType } from '../../exchanges/exchange-type.ts';
 import type { ExchangeTypeRegistry } from '../../exchanges/exchange-type-registry.ts';
-import {
-  type Binding,
-  type BindingRequest,
-  bindingIdentity,
-  compareDestinations,
-  NO_ARGUMENTS,
-  type RouteTarget,
-} from './binding.ts';
+import { type Binding, type BindingRequest, compareDestinations, NO_ARGUMENTS, type RouteTarget } from './binding.ts';
 import type { DelayedExchanges } from './delayed-exchanges.ts';
 import { describeResource } from './errors.ts';
 import { Exchange, type ExchangeSettings } from './exchange.ts';
@@ -88,7 +81,7 @@ export class Topology {
   removeExchange(exchange: Exchange): void {
     this.exchanges.delete(exchange.name);
     this.version++;
-    for (const binding of exchange.outgoing.values()) {
+    for (const binding of exchange.outgoing) {
       binding.destination.bindings.delete(binding);
       this.#unlogBinding(binding);
     }
@@ -112,8 +105,8 @@ export class Topology {
     queue.close();
   }
 
-  addBinding(identity: string, binding: Binding): void {
-    binding.source.outgoing.set(identity, binding);
+  addBinding(binding: Binding): void {
+    binding.source.outgoing.add(binding);
     binding.source.router.bind(binding);
     binding.destination.bindings.add(binding);
     this.version++;
@@ -136,7 +129,7 @@ export class Topology {
   *durableBindings(): Generator<BindingRequest> {
     for (const exchange of this.exchanges.values()) {
       if (!exchange.settings.durable) continue;
-      for (const binding of exchange.outgoing.values()) if (isDurable(binding)) yield requestOf(binding);
+      for (const binding of exchange.outgoing) if (isDurable(binding)) yield requestOf(binding);
     }
   }
 
@@ -146,9 +139,8 @@ export class Topology {
 
   /** Removes a binding at its source, which may have waited for its last binding to go. */
   #removeOutgoing(binding: Binding): void {
-    const { source, destination, bindingKey, arguments: args } = binding;
-    const kind = destination.isExchange ? 'exchange' : 'queue';
-    source.outgoing.delete(bindingIdentity(kind, destination.name, bindingKey, args));
+    const { source } = binding;
+    source.outgoing.delete(binding);
     source.router.unbind(binding);
     this.#unlogBinding(binding);
     const isHere = this.exchanges.get(source.name) === source;

@@ -2,7 +2,7 @@
 
 import type { ExchangeType } from '../../exchanges/exchange-type.ts';
 import type { ExchangeTypeRegistry } from '../../exchanges/exchange-type-registry.ts';
-import { type Binding, type BindingRequest, bindingIdentity, type Destination, NO_ARGUMENTS } from './binding.ts';
+import { type Binding, type BindingRequest, type Destination, NO_ARGUMENTS } from './binding.ts';
 import type { Consumer } from './consumer.ts';
 import { DeadLetterer } from './dead-letterer.ts';
 import { Deadlines } from './deadlines.ts';
@@ -159,16 +159,16 @@ export class VirtualHost {
 
   /** @throws {BrokerError} NOT_FOUND when an end is missing, RESOURCE_LOCKED for another's exclusive queue */
   bind(request: BindingRequest, owner: Owner): void {
-    const { destination, source, identity } = this.#bindingEnds(request, owner);
+    const { destination, source } = this.#bindingEnds(request, owner);
     checkArguments(() => source.type.validateBinding?.(request.bindingKey, request.arguments));
-    if (source.outgoing.has(identity)) return;
+    if (source.outgoing.find(destination, request.bindingKey, request.arguments) !== undefined) return;
     const binding: Binding = {
       source,
       destination,
       bindingKey: request.bindingKey,
       arguments: request.arguments.size === 0 ? NO_ARGUMENTS : request.arguments,
     };
-    this.#topology.addBinding(identity, binding);
+    this.#topology.addBinding(binding);
     if (isDurable(binding)) this.#store?.bound(this.name, requestOf(binding));
     source.history?.replay(destination);
   }
@@ -176,8 +176,9 @@ export class VirtualHost {
   /** Removes a binding, if it exists. @throws {BrokerError} RESOURCE_LOCKED for another's exclusive queue */
   unbind(request: BindingRequest, owner: Owner): void {
     const { source, destinationKind, destination: name, bindingKey, arguments: args } = request;
-    const identity = bindingIdentity(destinationKind, name, bindingKey, args);
-    const binding = this.exchanges.get(source)?.outgoing.get(identity);
+    const destination = destinationKind === 'queue' ? this.queues.get(name) : this.exchanges.get(name);
+    if (destination === undefined) return;
+    const binding = this.exchanges.get(source)?.outgoing.find(destination, bindingKey, args);
     if (binding === undefined) return;
     if (destinationKind === 'queue') this.getQueue(name, owner);
     this.#topology.removeBinding(binding);
@@ -288,7 +289,7 @@ export class VirtualHost {
     const destination = kind === 'queue' ? this.queues.get(name) : this.exchanges.get(name);
     if (source === undefined || destination === undefined) return;
     const binding = { source, destination, bindingKey, arguments: args.size === 0 ? NO_ARGUMENTS : args };
-    this.#topology.addBinding(bindingIdentity(kind, name, bindingKey, args), binding);
+    this.#topology.addBinding(binding);
   }
 
   /** Exchanges that are there again after a restart, but for those that every virtual host has. */
@@ -360,14 +361,11 @@ export class VirtualHost {
     route.queues = route.target === undefined ? null : queuesByKey(route.target, route.routingKey);
   }
 
-  #bindingEnds(
-    request: BindingRequest,
-    owner: Owner,
-  ): { destination: Destination; source: Exchange; identity: string } {
-    const { destinationKind: kind, destination: name, bindingKey, arguments: args } = request;
+  #bindingEnds(request: BindingRequest, owner: Owner): { destination: Destination; source: Exchange } {
+    const { destinationKind: kind, destination: name } = request;
     const source = this.getExchange(request.source);
     const destination = kind === 'queue' ? this.getQueue(name, owner) : this.getExchange(name);
-    return { destination, source, identity: bindingIdentity(kind, name, bindingKey, args) };
+    return { destination, source };
   }
 
   #describe(kind: 'queue' | 'exchange', name: string): string {
