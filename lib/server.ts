@@ -168,6 +168,12 @@ async function createCore(config: BrokerConfig, isDefaultUser: boolean): Promise
 
 const MAX_INTERVAL_MS = 2 ** 31 - 1;
 
+/**
+ * So many connections wait to be accepted, if the system lets them: with Node's 511, thousands of clients that come back at once wait
+ * a second and more for their TCP to try again.
+ */
+const BACKLOG = 4096;
+
 const EMBEDDED_PEER: PeerAddresses = {
   remoteAddress: '127.0.0.1',
   remotePort: 0,
@@ -321,7 +327,7 @@ class RunningBroker implements Broker {
     const server = this.#server;
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
-      server.listen({ host: this.#config.host, port: this.#config.port }, () => {
+      server.listen({ host: this.#config.host, port: this.#config.port, backlog: BACKLOG }, () => {
         server.off('error', reject);
         // A connection that can't be accepted (too many open files) is its client's loss, not the broker's end.
         server.on('error', (err) => this.#core.logger.error({ err }, 'a connection could not be accepted'));

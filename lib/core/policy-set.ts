@@ -61,14 +61,12 @@ export class PolicySet {
     return featuresOf(args, definition, this.#quorumDeliveryLimit);
   }
 
-  /** Gives an exchange the alternate that a policy names, if its own argument names none. True when that is another one than before. */
-  applyToExchange(exchange: Exchange): boolean {
-    if (exchange.settings.arguments.has('alternate-exchange')) return false;
+  /** Gives an exchange the alternate that a policy names, if its own argument names none. */
+  applyToExchange(exchange: Exchange): void {
+    if (exchange.settings.arguments.has('alternate-exchange')) return;
     const alternate = this.appliedTo(exchange).definition?.['alternate-exchange'];
     const name = typeof alternate === 'string' ? alternate : '';
-    if (exchange.alternateName === name) return false;
-    exchange.alternateName = name;
-    return true;
+    if (exchange.alternateName !== name) this.#topology.setAlternate(exchange, name);
   }
 
   #find(subject: PolicySubject): AppliedPolicies {
@@ -89,7 +87,7 @@ export class PolicySet {
 
   #apply(): void {
     const { exchanges, queues } = this.#topology;
-    for (const exchange of exchanges.values()) if (this.applyToExchange(exchange)) this.#topology.version++;
+    for (const exchange of exchanges.values()) this.applyToExchange(exchange);
     for (const queue of [...queues.values()]) {
       const features = this.featuresOf(queue.settings);
       if (!sameFeatures(features, queue.features)) queue.applyFeatures(features);

@@ -1,5 +1,6 @@
 // Where a pair of exchange and routing key leads, found by the bytes of the pair: publishers repeat themselves, so the hot
-// path neither decodes strings nor asks the exchange again. Everything is dropped when the topology's version moves.
+// path neither decodes strings nor asks the exchange again. A change of the topology drops the routes that it may concern, and
+// no others: publishers don't notice the queues that come and go elsewhere.
 import { decodeString } from '../../codec/strings.ts';
 import type { Exchange } from './exchange.ts';
 import type { MessageTarget } from './queue.ts';
@@ -13,9 +14,9 @@ export class Route {
   readonly hash: number;
   /** How many messages that the broker holds share it; kept by the memory account. */
   messages = 0;
-  /** The topology version that `target` and `queues` were found at; -1 before. */
-  version = -1;
-  /** The exchange itself; undefined when there is none of that name. */
+  /** True while it is in a cache. Whoever keeps a route that is not had better ask for it again. */
+  isCached = false;
+  /** The exchange itself; undefined when it was not looked up. */
   target: Exchange | undefined;
   /** The queues that every message of this route goes to; null when that depends on the message. */
   queues: readonly MessageTarget[] | null = null;
@@ -30,7 +31,7 @@ export class Route {
 
   /** Lets go of what it led to: messages keep their route, which must not keep deleted queues. */
   forget(): void {
-    this.version = -1;
+    this.isCached = false;
     this.target = undefined;
     this.queues = null;
   }
@@ -50,15 +51,20 @@ export class Route {
 const FEWEST_SLOTS = 64;
 const MOST_SLOTS = 16_384;
 
-/** A bounded cache of routes: pairs of slots by hash, the older of a pair makes room. */
+/**
+ * A bounded cache of routes: pairs of slots by hash, the older of a pair makes room. It knows what the topology told it of a
+ * route until it is told that this changed; nothing is ever known of routes that are not in it.
+ */
 export class RouteCache {
   #slots: (Route | undefined)[] = new Array(FEWEST_SLOTS);
   #count = 0;
-  #version = 0;
+  /** Those of the default exchange whose queues are known. They depend on nothing but the queue that their key names. */
+  readonly #byQueue = new Map<string, Route>();
+  /** Those whose queues are known, by the exchange that they begin at. */
+  readonly #byExchange = new Map<Exchange, Set<Route>>();
 
-  /** The route that the two short strings from `start` to `end` name, new or known. `version` is the topology's. */
-  find(buffer: Buffer, start: number, end: number, version: number): Route {
-    if (version !== this.#version) this.#reset(version);
+  /** The route that the two short strings from `start` to `end` name, new or known. */
+  find(buffer: Buffer, start: number, end: number): Route {
     const hash = hashBytes(buffer, start, end);
     const slots = this.#slots;
     const slot = hash & (slots.length - 1);
@@ -71,27 +77,71 @@ export class RouteCache {
     return route;
   }
 
-  #reset(version: number): void {
-    this.#version = version;
-    if (this.#count === 0) return;
-    for (const route of this.#slots) route?.forget();
-    this.#slots = new Array(FEWEST_SLOTS);
-    this.#count = 0;
+  /** Keeps where a route leads until a change is told. Not for one that is not here any more: changes would not reach it. */
+  remember(route: Route, target: Exchange, queues: readonly MessageTarget[] | null): void {
+    if (!route.isCached) return;
+    route.target = target;
+    route.queues = queues;
+    if (route.exchange === '') {
+      this.#byQueue.set(route.routingKey, route);
+      return;
+    }
+    const routes = this.#byExchange.get(target);
+    if (routes === undefined) this.#byExchange.set(target, new Set([route]));
+    else routes.add(route);
+  }
+
+  /** A queue of this name came or went. */
+  queueChanged(name: string): void {
+    const route = this.#byQueue.get(name);
+    if (route !== undefined) this.#drop(route);
+  }
+
+  /** What begins at this exchange may lead elsewhere now. */
+  exchangeChanged(exchange: Exchange): void {
+    for (const route of this.#byExchange.get(exchange) ?? []) this.#drop(route);
+  }
+
+  /** What begins at any exchange but the default one may lead elsewhere now. */
+  exchangesChanged(): void {
+    for (const exchange of this.#byExchange.keys()) this.exchangeChanged(exchange);
+  }
+
+  /** Routes whose meaning changed go altogether: names that live once would else stay until others need their slots. */
+  #drop(route: Route): void {
+    const slots = this.#slots;
+    const slot = route.hash & (slots.length - 1);
+    slots[slots[slot] === route ? slot : slot ^ 1] = undefined;
+    this.#count--;
+    this.#forget(route);
+  }
+
+  #forget(route: Route): void {
+    const { target } = route;
+    if (target !== undefined && route.exchange === '') {
+      this.#byQueue.delete(route.routingKey);
+    } else if (target !== undefined) {
+      const routes = this.#byExchange.get(target);
+      routes?.delete(route);
+      if (routes?.size === 0) this.#byExchange.delete(target);
+    }
+    route.forget();
   }
 
   #insert(route: Route): void {
     if (this.#count * 2 >= this.#slots.length && this.#slots.length < MOST_SLOTS) this.#grow();
+    route.isCached = true;
     this.#place(route);
   }
 
   #place(route: Route): void {
     const slots = this.#slots;
     const slot = route.hash & (slots.length - 1);
-    if (slots[slot] === undefined || slots[slot ^ 1] === undefined) this.#count++;
-    if (slots[slot] !== undefined) {
-      slots[slot ^ 1]?.forget();
-      slots[slot ^ 1] = slots[slot];
-    }
+    const first = slots[slot];
+    const second = slots[slot ^ 1];
+    if (first === undefined || second === undefined) this.#count++;
+    else this.#forget(second);
+    if (first !== undefined) slots[slot ^ 1] = first;
     slots[slot] = route;
   }
 

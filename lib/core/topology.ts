@@ -12,6 +12,7 @@ import { type MessageStore, survivesRestart } from './message-store.ts';
 import { DefaultRouter, isPredeclared } from './predeclared.ts';
 import type { Queue } from './queue.ts';
 import { type Histories, RecordingRouter } from './recent-history.ts';
+import type { RouteCache } from './route.ts';
 
 /** What a topology needs from its virtual host. */
 export interface TopologyParts {
@@ -20,25 +21,29 @@ export interface TopologyParts {
   readonly types: ExchangeTypeRegistry;
   readonly histories: Histories;
   readonly delayed: DelayedExchanges;
+  /** Told of every change that a route may depend on. */
+  readonly routes: RouteCache;
 }
 
 export class Topology {
   readonly exchanges = new Map<string, Exchange>();
   readonly queues = new Map<string, Queue>();
-  /** Moves with every change: what was routed before must be routed anew. */
-  version = 0;
   readonly #virtualHost: string;
   readonly #store: MessageStore | null;
   readonly #histories: Histories;
   readonly #types: ExchangeTypeRegistry;
   readonly #delayed: DelayedExchanges;
+  readonly #routes: RouteCache;
+  /** True from the first alternate exchange on. */
+  #hasAlternates = false;
 
-  constructor({ virtualHost, store, types, histories, delayed }: TopologyParts) {
+  constructor({ virtualHost, store, types, histories, delayed, routes }: TopologyParts) {
     this.#virtualHost = virtualHost;
     this.#store = store;
     this.#types = types;
     this.#histories = histories;
     this.#delayed = delayed;
+    this.#routes = routes;
     const settings = { name: '', type: 'direct', durable: true, autoDelete: false, internal: false };
     const router = new DefaultRouter(this.queues);
     this.exchanges.set(
@@ -72,15 +77,21 @@ export class Topology {
     if (history !== null) router = new RecordingRouter(router, history);
     if (type.delayMs !== undefined) router = this.#delayed.createRouter(settings, type.delayMs, router);
     const exchange = new Exchange(settings, routing, router, find, history);
-    exchange.alternateName = alternateName;
     this.exchanges.set(settings.name, exchange);
-    this.version++;
+    this.setAlternate(exchange, alternateName);
     return exchange;
+  }
+
+  /** Names the exchange that takes what this one can't route; '' for none. */
+  setAlternate(exchange: Exchange, name: string): void {
+    exchange.alternateName = name;
+    if (name !== '') this.#hasAlternates = true;
+    this.#changed(exchange);
   }
 
   removeExchange(exchange: Exchange): void {
     this.exchanges.delete(exchange.name);
-    this.version++;
+    this.#changed(exchange);
     for (const binding of exchange.outgoing) {
       binding.destination.bindings.delete(binding);
       this.#unlogBinding(binding);
@@ -94,13 +105,13 @@ export class Topology {
 
   addQueue(queue: Queue): void {
     this.queues.set(queue.name, queue);
-    this.version++;
+    this.#routes.queueChanged(queue.name);
   }
 
   removeQueue(queue: Queue): void {
     this.queues.delete(queue.name);
     queue.settings.owner?.ownedQueues.delete(queue);
-    this.version++;
+    this.#routes.queueChanged(queue.name);
     for (const binding of [...queue.bindings]) this.#removeOutgoing(binding);
     queue.close();
   }
@@ -109,13 +120,12 @@ export class Topology {
     binding.source.outgoing.add(binding);
     binding.source.router.bind(binding);
     binding.destination.bindings.add(binding);
-    this.version++;
+    this.#changed(binding.source);
   }
 
   removeBinding(binding: Binding): void {
     binding.destination.bindings.delete(binding);
     this.#removeOutgoing(binding);
-    this.version++;
   }
 
   /** Exchanges that are there again after a restart, but for those that every virtual host has. */
@@ -133,6 +143,15 @@ export class Topology {
     }
   }
 
+  /**
+   * An exchange came, went, or leads elsewhere now. So do others that lead to it: rather than finding them out, which takes to look
+   * at all, everything is routed anew when there may be any.
+   */
+  #changed(exchange: Exchange): void {
+    if (this.#hasAlternates || exchange.bindings.size > 0) this.#routes.exchangesChanged();
+    else this.#routes.exchangeChanged(exchange);
+  }
+
   #unlogBinding(binding: Binding): void {
     if (isDurable(binding)) this.#store?.unbound(this.#virtualHost, requestOf(binding));
   }
@@ -142,6 +161,7 @@ export class Topology {
     const { source } = binding;
     source.outgoing.delete(binding);
     source.router.unbind(binding);
+    this.#changed(source);
     this.#unlogBinding(binding);
     const isHere = this.exchanges.get(source.name) === source;
     if (source.settings.autoDelete && source.outgoing.size === 0 && isHere) this.removeExchange(source);

@@ -100,6 +100,7 @@ export class VirtualHost {
       types: context.exchangeTypes,
       histories: new Histories(context),
       delayed: this.#delayed,
+      routes: this.#routes,
     });
     this.policies = new PolicySet(this.#topology, context.quorumDeliveryLimit ?? Infinity);
     this.exchanges = this.#topology.exchanges;
@@ -221,14 +222,7 @@ export class VirtualHost {
   deleteQueue(name: string, conditions: DeleteConditions, owner: Owner): number {
     if (!this.queues.has(name)) return 0;
     const queue = this.getQueue(name, owner);
-    const resource = this.#describe('queue', name);
-    if (queueTypeOf(queue.settings.arguments) === 'quorum') refuseConditions(resource, conditions);
-    if (conditions.ifEmpty && queue.messageCount > 0) {
-      throw new BrokerError('PRECONDITION_FAILED', `${resource} not empty`);
-    }
-    if (conditions.ifUnused && queue.consumerCount > 0) {
-      throw new BrokerError('PRECONDITION_FAILED', `${resource} in use`);
-    }
+    if (conditions.ifEmpty || conditions.ifUnused) this.#checkConditions(queue, conditions);
     const count = queue.messageCount;
     this.#topology.removeQueue(queue);
     return count;
@@ -306,14 +300,12 @@ export class VirtualHost {
 
   /** The route that two adjacent short strings, exchange and routing key, name. */
   findRoute(buffer: Buffer, start: number, end: number): Route {
-    return this.#routes.find(buffer, start, end, this.#topology.version);
+    return this.#routes.find(buffer, start, end);
   }
 
   /** The exchange of a route. @throws {BrokerError} NOT_FOUND */
   exchangeOf(route: Route): Exchange {
-    if (route.version !== this.#topology.version) this.#resolve(route);
-    if (route.target === undefined) throw notFound('exchange', route.exchange, this.name);
-    return route.target;
+    return route.target ?? this.#resolve(route);
   }
 
   /**
@@ -355,10 +347,10 @@ export class VirtualHost {
     return exchange;
   }
 
-  #resolve(route: Route): void {
-    route.version = this.#topology.version;
-    route.target = this.exchanges.get(route.exchange);
-    route.queues = route.target === undefined ? null : queuesByKey(route.target, route.routingKey);
+  #resolve(route: Route): Exchange {
+    const exchange = this.getExchange(route.exchange);
+    if (route.isCached) this.#routes.remember(route, exchange, queuesByKey(exchange, route.routingKey));
+    return exchange;
   }
 
   #bindingEnds(request: BindingRequest, owner: Owner): { destination: Destination; source: Exchange } {
@@ -366,6 +358,13 @@ export class VirtualHost {
     const source = this.getExchange(request.source);
     const destination = kind === 'queue' ? this.getQueue(name, owner) : this.getExchange(name);
     return { destination, source };
+  }
+
+  #checkConditions(queue: Queue, { ifUnused, ifEmpty }: DeleteConditions): void {
+    const resource = this.#describe('queue', queue.name);
+    if (queueTypeOf(queue.settings.arguments) === 'quorum') refuseConditions(resource, ifUnused);
+    if (ifEmpty && queue.messageCount > 0) throw new BrokerError('PRECONDITION_FAILED', `${resource} not empty`);
+    if (ifUnused && queue.consumerCount > 0) throw new BrokerError('PRECONDITION_FAILED', `${resource} in use`);
   }
 
   #describe(kind: 'queue' | 'exchange', name: string): string {
@@ -381,8 +380,7 @@ export class VirtualHost {
 }
 
 /** Quorum queues can't tell at once whether they are unused or empty: they are on several nodes. */
-function refuseConditions(resource: string, { ifUnused, ifEmpty }: DeleteConditions): void {
-  if (!ifUnused && !ifEmpty) return;
+function refuseConditions(resource: string, ifUnused: boolean): never {
   const flag = ifUnused ? 'if-unused' : 'if-empty';
   const text = `queue.delete operations with ${flag} flag set are not supported by quorum queues`;
   throw new BrokerError('NOT_IMPLEMENTED', `cannot delete ${resource}. ${text}`);

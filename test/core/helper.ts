@@ -9,11 +9,13 @@ import { BrokerError } from '../../lib/core/errors.ts';
 import { Message } from '../../lib/core/message.ts';
 import type { Clock, DeliverySink, Owner, Timer } from '../../lib/core/ports.ts';
 import type { QueueSettings } from '../../lib/core/queue.ts';
-import { type Route, RouteCache } from '../../lib/core/route.ts';
+import { Route } from '../../lib/core/route.ts';
 
 export interface MessageOptions {
   readonly exchange?: string;
   readonly routingKey?: string;
+  /** In place of exchange and routing key. */
+  readonly route?: Route;
   readonly properties?: BasicProperties;
   /** The chunk that it arrived in has this many bytes beside the message's own. */
   readonly chunkBytes?: number;
@@ -25,7 +27,7 @@ export function routeOf(exchange: string, routingKey: string): Route {
   const bytes = Buffer.alloc(exchangeSize + shortStringSize(routingKey));
   encodeShortString(exchange, bytes, 0);
   encodeShortString(routingKey, bytes, exchangeSize);
-  return new RouteCache().find(bytes, 0, bytes.length, 0);
+  return new Route(bytes, 0);
 }
 
 /** A message with this body, as if it had arrived in the middle of a chunk. */
@@ -38,7 +40,7 @@ export function messageOf(body: string | Buffer, options: MessageOptions = {}): 
   const start = before.length;
   const bodyStart = start + encoded.length;
   // A route belongs to one virtual host, so no two messages share it.
-  const route = routeOf(exchange, routingKey);
+  const route = options.route ?? routeOf(exchange, routingKey);
   return new Message(route, chunk, start, bodyStart, chunk, bodyStart, bytes.length, null);
 }
 

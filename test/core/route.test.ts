@@ -2,8 +2,11 @@
 import fc from 'fast-check';
 import t from 'tap';
 import { encodeShortString, shortStringSize } from '../../codec/strings.ts';
+import type { Exchange } from '../../lib/core/exchange.ts';
+import type { MessageTarget } from '../../lib/core/queue.ts';
 import { type Route, RouteCache } from '../../lib/core/route.ts';
 import { anyString } from '../codec/arbitraries.ts';
+import { createVirtualHost } from './virtual-host-helper.ts';
 
 const MOST_ROUTES = 16_384;
 
@@ -18,9 +21,28 @@ function encoded(exchange: string, routingKey: string): { buffer: Buffer; start:
   return { buffer, start, end };
 }
 
-function find(cache: RouteCache, exchange: string, routingKey: string, version = 1): Route {
+function find(cache: RouteCache, exchange: string, routingKey: string): Route {
   const { buffer, start, end } = encoded(exchange, routingKey);
-  return cache.find(buffer, start, end, version);
+  return cache.find(buffer, start, end);
+}
+
+const NOBODY: readonly MessageTarget[] = [];
+
+/** A cache, and exchanges of the names that are wanted. */
+function setUp(...names: string[]): { cache: RouteCache; exchanges: Exchange[] } {
+  const host = createVirtualHost();
+  return { cache: new RouteCache(), exchanges: names.map((name) => host.getExchange(name)) };
+}
+
+/** Finds a route, and tells that it leads to nobody. */
+function remember(cache: RouteCache, target: Exchange, routingKey: string): Route {
+  const route = find(cache, target.name, routingKey);
+  cache.remember(route, target, NOBODY);
+  return route;
+}
+
+function isKnown(route: Route): boolean {
+  return route.target !== undefined && route.queues !== null;
 }
 
 t.test('a route keeps both names without loss, whatever their bytes', async () => {
@@ -41,7 +63,7 @@ t.test('a route keeps both names without loss, whatever their bytes', async () =
 
 t.test('a route does not hold on to the chunk that its names came in', async (t) => {
   const { buffer, start, end } = encoded('exchange', 'key');
-  const route = new RouteCache().find(buffer, start, end, 1);
+  const route = new RouteCache().find(buffer, start, end);
   buffer.fill(0);
   t.equal(route.exchange, 'exchange');
   t.same(route.bytes, Buffer.from('\x08exchange\x03key'));
@@ -64,13 +86,53 @@ t.test('the cache gives the same route again, for any number of names that it ha
   t.ok(routes.filter((route, i) => route === again[i]).length >= 15, 'but for a few that met in a pair of slots');
 });
 
-t.test('another version of the topology drops all routes', async (t) => {
-  const cache = new RouteCache();
-  const before = find(cache, 'x', 'key', 1);
-  t.equal(find(cache, 'x', 'key', 1), before);
-  const after = find(cache, 'x', 'key', 2);
-  t.not(after, before);
-  t.equal(find(cache, 'x', 'key', 2), after);
+t.test('a queue that comes or goes concerns the one route of the default exchange that names it', async (t) => {
+  const { cache, exchanges } = setUp('', 'amq.direct');
+  const [byDefault, direct] = exchanges;
+  const others = [remember(cache, byDefault, 'other'), remember(cache, direct, 'q')];
+  const route = remember(cache, byDefault, 'q');
+  cache.queueChanged('q');
+  t.notOk(isKnown(route));
+  t.notOk(route.isCached);
+  t.not(find(cache, '', 'q'), route);
+  cache.queueChanged('nobody asked for it');
+  t.ok(others.every(isKnown));
+  t.ok(others.every((each) => find(cache, each.exchange, each.routingKey) === each));
+});
+
+t.test('a change of an exchange concerns the routes that begin at it', async (t) => {
+  const { cache, exchanges } = setUp('', 'amq.direct', 'amq.topic');
+  const [byDefault, direct, topic] = exchanges;
+  const concerned = [remember(cache, direct, 'a'), remember(cache, direct, 'b')];
+  const others = [remember(cache, topic, 'a'), remember(cache, byDefault, 'a')];
+  cache.exchangeChanged(direct);
+  t.notOk(concerned.some(isKnown));
+  t.ok(others.every(isKnown));
+  const again = remember(cache, direct, 'a');
+  t.not(again, concerned[0]);
+  t.ok(isKnown(again));
+  cache.exchangesChanged();
+  t.notOk([again, others[0]].some(isKnown));
+  t.ok(isKnown(others[1]), 'nothing leads to or from the default exchange');
+});
+
+t.test('nothing is known of a route that made room, since no change would reach it', async (t) => {
+  for (const name of ['', 'amq.direct']) {
+    const { cache, exchanges } = setUp(name);
+    const [exchange] = exchanges;
+    const routes = Array.from({ length: 4 * MOST_ROUTES }, (_, i) => remember(cache, exchange, `${i}`));
+    const gone = routes.filter((route) => !route.isCached);
+    t.ok(gone.length >= 3 * MOST_ROUTES);
+    t.notOk(gone.some(isKnown));
+    cache.remember(gone[0], exchange, NOBODY);
+    t.notOk(isKnown(gone[0]));
+    const kept = routes.filter(({ isCached }) => isCached);
+    t.ok(kept.every(isKnown));
+    t.ok(kept.every((route) => find(cache, name, route.routingKey) === route));
+    for (const { routingKey } of routes) cache.queueChanged(routingKey);
+    cache.exchangesChanged();
+    t.notOk(routes.some(isKnown));
+  }
 });
 
 t.test('a route that met others in its slots is right all the same', async () => {

@@ -5,7 +5,17 @@ import t from 'tap';
 import type { BindingRequest } from '../../lib/core/binding.ts';
 import type { Message } from '../../lib/core/message.ts';
 import type { VirtualHost } from '../../lib/core/virtual-host.ts';
-import { brokerError, messageOf, ownerOf, queueSettings, type Step, sequenceOf, stepsOf, table } from './helper.ts';
+import {
+  brokerError,
+  messageOf,
+  ownerOf,
+  queueSettings,
+  routeOf,
+  type Step,
+  sequenceOf,
+  stepsOf,
+  table,
+} from './helper.ts';
 import { createVirtualHost, exchangeSettings, publish } from './virtual-host-helper.ts';
 import { type ModelExchange, VirtualHostModel } from './virtual-host-model.ts';
 
@@ -20,11 +30,13 @@ const PREDECLARED: readonly ModelExchange[] = TYPES.map((type) => {
 });
 
 /** A message of every exchange, key and header. */
-function allMessages(): Message[] {
+function allMessages(host: VirtualHost): Message[] {
   return ['', 'amq.topic', 'amq.headers', ...EXCHANGES].flatMap((exchange) =>
-    KEYS.flatMap((routingKey) =>
-      HEADERS.map((headers) => messageOf('', { exchange, routingKey, properties: { headers } })),
-    ),
+    KEYS.flatMap((routingKey) => {
+      const { bytes } = routeOf(exchange, routingKey);
+      const route = host.findRoute(bytes, 0, bytes.length);
+      return HEADERS.map((headers) => messageOf('', { route, properties: { headers } }));
+    }),
   );
 }
 
@@ -32,7 +44,7 @@ class Checked {
   readonly host: VirtualHost = createVirtualHost();
   readonly model = new VirtualHostModel();
   /** Made once: their routes outlive every change of the topology, as that of a publisher's last message. */
-  readonly #messages = allMessages();
+  readonly #messages = allMessages(this.host);
   readonly #owner = ownerOf();
 
   constructor() {
@@ -115,7 +127,7 @@ class Checked {
   }
 
   checkRoutes(): void {
-    for (const message of this.#messages) {
+    for (const message of [...this.#messages, ...allMessages(this.host)]) {
       const { exchange, routingKey } = message;
       const expected = this.model.route(exchange, routingKey, HEADERS[message.headers?.size ?? 0]);
       if (expected === undefined) {
@@ -139,12 +151,15 @@ class Checked {
 const stepOf = stepsOf<Checked>();
 const exchange = fc.constantFrom(...EXCHANGES);
 const queue = fc.constantFrom(...QUEUES);
-const settings: fc.Arbitrary<ModelExchange> = fc.record({
+const plainSettings = fc.record({
   name: exchange,
   type: fc.constantFrom(...TYPES),
   autoDelete: fc.boolean(),
-  alternate: fc.option(exchange, { nil: undefined }),
+  alternate: fc.constant(undefined),
 });
+const settings: fc.Arbitrary<ModelExchange> = fc
+  .tuple(plainSettings, fc.option(exchange, { nil: undefined }))
+  .map(([plain, alternate]) => ({ ...plain, alternate }));
 const request: fc.Arbitrary<BindingRequest> = fc
   .record({
     source: fc.oneof({ weight: 5, arbitrary: exchange }, fc.constantFrom('amq.topic', 'amq.headers')),
@@ -159,8 +174,7 @@ const request: fc.Arbitrary<BindingRequest> = fc
 
 const declareQueue = fc.tuple(queue, fc.boolean());
 const deleteExchange = fc.tuple(exchange, fc.boolean());
-const step: fc.Arbitrary<Step<Checked>> = fc.oneof(
-  { weight: 4, arbitrary: stepOf('declare exchange', settings, (checked, wanted) => checked.declareExchange(wanted)) },
+const stepWithout: fc.Arbitrary<Step<Checked>> = fc.oneof(
   { weight: 3, arbitrary: stepOf('declare queue', declareQueue, (checked, wanted) => checked.declareQueue(...wanted)) },
   { weight: 9, arbitrary: stepOf('bind', request, (checked, each) => checked.bind(each)) },
   { weight: 1, arbitrary: stepOf('unbind', request, (checked, each) => checked.unbind(each)) },
@@ -173,7 +187,13 @@ const step: fc.Arbitrary<Step<Checked>> = fc.oneof(
   { weight: 1, arbitrary: stepOf('end owner', fc.constant(null), (checked) => checked.endOwner()) },
 );
 
-t.test('exchanges, queues and bindings are those of the model, and no route is stale, after any change', async () => {
+/** Any step, with exchanges of these settings. */
+function stepWith(wanted: fc.Arbitrary<ModelExchange>): fc.Arbitrary<Step<Checked>> {
+  const declare = stepOf('declare exchange', wanted, (checked, each) => checked.declareExchange(each));
+  return fc.oneof({ weight: 4, arbitrary: declare }, { weight: 19, arbitrary: stepWithout });
+}
+
+function checkSteps(step: fc.Arbitrary<Step<Checked>>): void {
   fc.assert(
     fc.property(sequenceOf(step), (steps) => {
       const checked = new Checked();
@@ -185,6 +205,14 @@ t.test('exchanges, queues and bindings are those of the model, and no route is s
     }),
     { numRuns: 200 },
   );
+}
+
+t.test('exchanges, queues and bindings are those of the model, and no route is stale, after any change', async () => {
+  checkSteps(stepWith(settings));
+});
+
+t.test('so they are without alternate exchanges, where a change drops the routes of its exchange alone', async () => {
+  checkSteps(stepWith(plainSettings));
 });
 
 t.test('auto-delete exchanges go one after the other when what they lead to goes', async (t) => {

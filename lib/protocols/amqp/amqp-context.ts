@@ -51,6 +51,10 @@ export interface PeerAddresses {
 /** What a connection tells the listener that made it. */
 export interface ConnectionHost {
   readonly pool: OutputPool;
+  /** connection.start, as a frame. */
+  readonly startFrame: Buffer;
+  /** Counts bytes that came from a client. */
+  received(bytes: number): void;
   /** The connection is over; called once. */
   connectionEnded(connection: Connection, reason: CloseReason): void;
 }

@@ -5,6 +5,7 @@ import type { AmqpContext, ConnectionHost, PeerAddresses } from './amqp-context.
 import type { Session } from './channel-host.ts';
 import type { CloseReason } from './close-reason.ts';
 import { Connection } from './connection.ts';
+import { startFrame } from './handshake.ts';
 import { OutputPool } from './output-buffer.ts';
 
 const TICK_MS = 1000;
@@ -14,6 +15,7 @@ const ISOLATE_BYTES = 16 * 1024 * 1024;
 
 export class AmqpListener implements ConnectionHost {
   readonly pool = new OutputPool();
+  readonly startFrame: Buffer;
   readonly #context: AmqpContext;
   readonly #maxConnections: number;
   readonly #connections = new Set<Connection>();
@@ -25,6 +27,7 @@ export class AmqpListener implements ConnectionHost {
 
   /** @param maxConnections 0 for no limit */
   constructor(context: AmqpContext, maxConnections: number) {
+    this.startFrame = startFrame(context);
     this.#context = context;
     this.#maxConnections = maxConnections;
   }
@@ -54,7 +57,13 @@ export class AmqpListener implements ConnectionHost {
       return;
     }
     this.#ticker ??= this.#context.clock.every(TICK_MS, () => this.#tick());
-    stream.on('data', (chunk: Buffer) => this.#countReceived(chunk.length));
+  }
+
+  received(bytes: number): void {
+    this.#receivedBytes += bytes;
+    if (this.#receivedBytes < ISOLATE_BYTES) return;
+    this.#receivedBytes = 0;
+    for (const connection of this.#connections) connection.isolate(this.#context.slab);
   }
 
   connectionEnded(connection: Connection, reason: CloseReason): void {
@@ -108,13 +117,6 @@ export class AmqpListener implements ConnectionHost {
       connection.logger.error({ err: error }, 'a defect of the broker: the connection is cut');
       connection.end('internal-error');
     }
-  }
-
-  #countReceived(bytes: number): void {
-    this.#receivedBytes += bytes;
-    if (this.#receivedBytes < ISOLATE_BYTES) return;
-    this.#receivedBytes = 0;
-    for (const connection of this.#connections) connection.isolate(this.#context.slab);
   }
 }
 

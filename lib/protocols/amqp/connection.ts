@@ -43,7 +43,6 @@ export class Connection implements FrameSink, ChannelHost {
   readonly partialBodies: PartialBodies;
   readonly waits: Waits;
   readonly ownedQueues = new Set<Queue>();
-  readonly logger: Logger;
   readonly #stream: Duplex;
   readonly #context: AmqpContext;
   readonly #host: ConnectionHost;
@@ -59,6 +58,7 @@ export class Connection implements FrameSink, ChannelHost {
   /** When the peer must have done what is awaited of it; undefined when nothing is. */
   #deadline: number | undefined;
   #block: PublisherBlock | undefined;
+  #logger: Logger | undefined;
 
   constructor(
     stream: Duplex,
@@ -71,11 +71,14 @@ export class Connection implements FrameSink, ChannelHost {
     this.#stream = stream;
     this.#context = context;
     this.#host = host;
-    this.logger = context.logger.child({ connection: this.name });
     this.partialBodies = new PartialBodies(context.memory);
     this.output = new OutputBuffer(stream, host.pool, reusableWrites);
     this.#parser = new FrameParser(this, FRAME_MIN_SIZE);
-    this.#input = new Input(stream, host.pool, context.turn, (chunk) => this.#take(chunk));
+    this.#input = new Input(stream, host.pool, context.turn, (chunk) => {
+      const taken = this.#take(chunk);
+      host.received(taken);
+      return taken;
+    });
     this.#handshake = new Handshake(context, peer.remoteAddress);
     this.#liveness = new Liveness(stream, this.#input, this.output);
     this.waits = new Waits(this.#input, this.#parser, context.memory, this.#channels, this);
@@ -106,6 +109,12 @@ export class Connection implements FrameSink, ChannelHost {
   send(channel: number, method: Method): void {
     this.output.write(encodeMethodFrame(channel, method));
     this.wrote();
+  }
+
+  /** Made when something out of the ordinary is to be said: most connections just come and go. */
+  get logger(): Logger {
+    this.#logger ??= this.#context.logger.child({ connection: this.name });
+    return this.#logger;
   }
 
   get congested(): boolean {
@@ -238,7 +247,8 @@ export class Connection implements FrameSink, ChannelHost {
       return chunk.length;
     }
     this.#state = 'handshake';
-    this.send(0, this.#handshake.start());
+    this.output.write(this.#host.startFrame);
+    this.wrote();
     return chunk.length - rest.length;
   }
 
@@ -268,7 +278,9 @@ export class Connection implements FrameSink, ChannelHost {
     this.#deadline = undefined;
     this.#block = new PublisherBlock(this.#input, this);
     const { user, virtualHost } = this.session;
-    this.logger.info({ user: user.name, vhost: virtualHost.name, mechanism: handshake.mechanism }, 'connection opened');
+    const { mechanism } = handshake;
+    const fields = { connection: this.name, user: user.name, vhost: virtualHost.name, mechanism };
+    this.#context.logger.info(fields, 'connection opened');
   }
 
   #frameBeforeOpen(buffer: Buffer, start: number, end: number): void {
@@ -370,6 +382,7 @@ export class Connection implements FrameSink, ChannelHost {
     this.#stream.destroy();
     this.#handshake.end();
     this.#host.connectionEnded(this, this.#reason);
-    this.logger[isQuiet(this.#reason) ? 'info' : 'warn']({ reason: this.#reason }, 'connection ended');
+    const fields = { connection: this.name, reason: this.#reason };
+    this.#context.logger[isQuiet(this.#reason) ? 'info' : 'warn'](fields, 'connection ended');
   }
 }

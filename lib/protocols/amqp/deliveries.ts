@@ -159,8 +159,7 @@ export class Deliveries {
    * @throws {AmqpError} PRECONDITION_FAILED when a delivery waited too long for its acknowledgement
    */
   tick(now: number): void {
-    // What a transaction acknowledged is in time, but a rollback may bring it back.
-    const mayReturn = (this.#channel.transaction?.settlements.length ?? 0) > 0;
+    const mayReturn = this.#mayReturn;
     if (this.unacked.size === 0 && !mayReturn) {
       this.#timeouts.clear();
       return;
@@ -168,6 +167,11 @@ export class Deliveries {
     for (const { queue } of this.#subscriptions.values()) this.#timeouts.watch(queue);
     const exceededMs = this.#timeouts.tick(now, this.#nextTag, mayReturn);
     if (exceededMs !== undefined) throw timedOut(this.#channel.number, exceededMs);
+  }
+
+  /** What a transaction acknowledged is in time, but a rollback may bring it back. */
+  get #mayReturn(): boolean {
+    return (this.#channel.transaction?.settlements.length ?? 0) > 0;
   }
 
   /** What a transaction acknowledged is unacknowledged again, under the same tags. */
@@ -229,6 +233,8 @@ export class Deliveries {
       this.#unblockSession();
       for (const queue of queues) queue.deliver();
     });
+    // Rather than at the next tick: queues may come and go by the thousand until then.
+    if (this.unacked.size === 0 && !this.#mayReturn) this.#timeouts.clear();
   }
 
   /** The connection has no room for deliveries now. */
@@ -254,7 +260,7 @@ export class Deliveries {
 
   /** The channel ends: gives back what was not settled. */
   abandonAll(): void {
-    this.settle(this.unacked.takeAll(), 'abandon');
+    if (this.unacked.size > 0) this.settle(this.unacked.takeAll(), 'abandon');
   }
 
   requeueAll(): void {

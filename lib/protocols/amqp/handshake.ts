@@ -1,5 +1,6 @@
 // The opening of a connection: start, tune, open. It decides each step and its answer; the connection sends and closes.
 import type { FieldTable } from '../../../codec/field-table.ts';
+import { encodeMethodFrame } from '../../../codec/frame-writer.ts';
 import { FRAME_MIN_SIZE } from '../../../codec/generated/constants.ts';
 import {
   CONNECTION_OPEN,
@@ -36,14 +37,32 @@ export class HandshakeError extends Error {
   }
 }
 
+const NO_PROPERTIES: FieldTable = new Map();
+
 type Step = 'start-ok' | 'tune-ok' | 'open' | 'done';
+
+/** What the server says first: the same bytes to everybody. */
+export function startFrame({
+  serverProperties,
+  saslMechanisms,
+}: Pick<AmqpContext, 'serverProperties' | 'saslMechanisms'>): Buffer {
+  return encodeMethodFrame(0, {
+    id: CONNECTION_START,
+    versionMajor: 0,
+    versionMinor: 9,
+    serverProperties,
+    mechanisms: [...saslMechanisms.keys()].join(' '),
+    locales: 'en_US',
+  });
+}
 
 export class Handshake {
   readonly #context: AmqpContext;
   readonly #remoteAddress: string | undefined;
   #step: Step = 'start-ok';
   #user: User | undefined;
-  #clientProperties: FieldTable = new Map();
+  /** Forgotten once all that is of interest was read from it: connections are many. */
+  #clientProperties = NO_PROPERTIES;
   #mechanism = '';
   #frameMax = 0;
   #channelMax = 0;
@@ -76,18 +95,6 @@ export class Handshake {
   /** The largest frame to expect; until connection.tune-ok, the least that every peer takes. */
   get frameMax(): number {
     return this.#frameMax === 0 ? FRAME_MIN_SIZE : this.#frameMax;
-  }
-
-  /** What the server says first. */
-  start(): Method {
-    return {
-      id: CONNECTION_START,
-      versionMajor: 0,
-      versionMinor: 9,
-      serverProperties: this.#context.serverProperties,
-      mechanisms: [...this.#context.saslMechanisms.keys()].join(' '),
-      locales: 'en_US',
-    };
   }
 
   /** Takes the client's next method and returns the answer, if there is one. @throws {HandshakeError | AmqpError} */
@@ -173,6 +180,7 @@ export class Handshake {
       alarms: this.#context.alarms,
       flow: this.#context.flow,
     };
+    this.#clientProperties = NO_PROPERTIES;
     this.#step = 'done';
     return { id: CONNECTION_OPEN_OK };
   }

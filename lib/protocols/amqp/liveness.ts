@@ -8,7 +8,8 @@ export class Liveness {
   readonly #stream: Duplex;
   readonly #input: Input;
   readonly #output: OutputBuffer;
-  #heartbeat = new Heartbeat(0, 0);
+  /** Undefined when heartbeats are off. */
+  #heartbeat: Heartbeat | undefined;
   /** Bytes that waited for the client at the last tick. */
   #unread = 0;
 
@@ -20,12 +21,14 @@ export class Liveness {
 
   /** @param intervalSeconds as negotiated; 0 is off */
   start(intervalSeconds: number, now: number): void {
-    this.#heartbeat = new Heartbeat(intervalSeconds, now);
+    if (intervalSeconds > 0) this.#heartbeat = new Heartbeat(intervalSeconds, now);
   }
 
   /** Called about once a second. 'send' asks for a heartbeat; 'dead' says that the peer has been silent for too long. */
   tick(now: number): 'nothing' | 'send' | 'dead' {
-    const beat = this.#heartbeat.tick(now, this.#output.bytesWritten, this.#isAlive());
+    const isAlive = this.#isAlive();
+    if (this.#heartbeat === undefined) return 'nothing';
+    const beat = this.#heartbeat.tick(now, this.#output.bytesWritten, isAlive);
     // A client with unread bytes has no use for one more.
     return beat === 'send' && this.#stream.writableNeedDrain ? 'nothing' : beat;
   }

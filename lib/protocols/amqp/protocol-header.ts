@@ -4,8 +4,10 @@ import { PROTOCOL_HEADER } from '../../../codec/frame-writer.ts';
 /** What clients of AMQP 0-9 say; RabbitMQ takes it for 0-9-1. */
 const OLD_PROTOCOL_HEADER = Buffer.from('AMQP\x01\x01\x00\x09', 'latin1');
 
+const NO_BYTES: Buffer = Buffer.alloc(0);
+
 export class ProtocolHeaderReader {
-  #bytes: Buffer = Buffer.alloc(0);
+  #bytes = NO_BYTES;
 
   /** Takes a chunk. Returns what follows the header, 'incomplete' when more must come, 'wrong' when it is another one. */
   take(chunk: Buffer): Buffer | 'incomplete' | 'wrong' {

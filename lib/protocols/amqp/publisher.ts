@@ -89,7 +89,7 @@ export class Publisher implements ConfirmSink {
       throw new Error('basic.publish decodes, but not to its end');
     }
     let route = this.#route;
-    if (route === null || !route.matches(buffer, names, bits)) {
+    if (route === null || !route.isCached || !route.matches(buffer, names, bits)) {
       route = this.#host.session.virtualHost.findRoute(buffer, names, bits);
       this.#route = route;
     }
