@@ -44,7 +44,8 @@ const LAYERS: readonly Layer[] = [
   },
   {
     name: 'the composition root',
-    files: /^lib\/(server|admin-changes|broker-(admin|policies)|data-folder|runtime-parameters|index|clock|linger)\.ts$/,
+    files:
+      /^lib\/(server|admin-changes|broker-(admin|policies)|data-folder|runtime-parameters|index|clock|linger)\.ts$/,
     mayImport: [/^(codec|exchanges|lib)\//],
   },
   {
