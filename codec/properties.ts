@@ -196,10 +196,9 @@ export function withHeaders(buffer: Buffer, start: number, end: number, headers:
   if (flags & CONTENT_TYPE) at = skip(buffer, at, CONTENT_TYPE);
   if (flags & CONTENT_ENCODING) at = skip(buffer, at, CONTENT_ENCODING);
   const after = flags & HEADERS ? skip(buffer, at, HEADERS) : at;
-  const result = Buffer.allocUnsafe(at - start + encodedFieldTableSize(headers) + end - after);
-  buffer.copy(result, 0, start, at);
+  const result = withGap(buffer, start, at, encodedFieldTableSize(headers), after, end);
   writeUInt16(flags | HEADERS, result, 0);
-  buffer.copy(result, encodeFieldTable(headers, result, at - start), after, end);
+  encodeFieldTable(headers, result, at - start);
   return result;
 }
 
@@ -207,11 +206,8 @@ export function withHeaders(buffer: Buffer, start: number, end: number, headers:
 export function withReplyTo(buffer: Buffer, start: number, end: number, replyTo: string): Buffer {
   const at = locate(buffer, start, end, REPLY_TO);
   if (at < 0) throw new Error('the properties have no reply-to');
-  const after = skip(buffer, at, REPLY_TO);
-  const size = shortStringSize(replyTo);
-  const result = Buffer.allocUnsafe(at - start + size + end - after);
-  buffer.copy(result, 0, start, at);
-  buffer.copy(result, encodeShortString(replyTo, result, at - start), after, end);
+  const result = withGap(buffer, start, at, shortStringSize(replyTo), skip(buffer, at, REPLY_TO), end);
+  encodeShortString(replyTo, result, at - start);
   return result;
 }
 
@@ -219,9 +215,16 @@ export function withReplyTo(buffer: Buffer, start: number, end: number, replyTo:
 export function withoutExpiration(buffer: Buffer, start: number, end: number): Buffer {
   const at = locate(buffer, start, end, EXPIRATION);
   if (at < 0) return Buffer.from(buffer.subarray(start, end));
-  const after = skip(buffer, at, EXPIRATION);
-  const result = Buffer.concat([buffer.subarray(start, at), buffer.subarray(after, end)]);
+  const result = withGap(buffer, start, at, 0, skip(buffer, at, EXPIRATION), end);
   writeUInt16(readUInt16(buffer, start) & ~EXPIRATION, result, 0);
+  return result;
+}
+
+/** The bytes from `start` to `at` and from `after` to `end`, in a buffer of their own, with `size` bytes to be filled between them. */
+function withGap(buffer: Buffer, start: number, at: number, size: number, after: number, end: number): Buffer {
+  const result = Buffer.allocUnsafe(at - start + size + end - after);
+  buffer.copy(result, 0, start, at);
+  buffer.copy(result, at - start + size, after, end);
   return result;
 }
 

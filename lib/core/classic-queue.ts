@@ -170,8 +170,8 @@ export class ClassicQueue implements ContentsOwner, ConsumerHost, StoredQueue, T
     if (!this.#isQuorum) checkConsumer(this.name, this.#context.virtualHost, this.#consumers, consumer);
   }
 
-  logs({ persistent }: Message): boolean {
-    return this.#survives && this.#store !== null && (persistent || this.#isQuorum);
+  logs(message: Message): boolean {
+    return this.#contents.logs(message);
   }
 
   addConsumer(consumer: Consumer): void {

@@ -18,16 +18,10 @@ export class OutgoingBindings implements Iterable<Binding> {
 
   /** Undefined when there is none. Equal arguments are equal whatever the order of their keys. */
   find(destination: Destination, bindingKey: string, args: FieldTable): Binding | undefined {
-    if (this.#slots === null) {
-      return this.#bindings.find((each) => each !== null && binds(each, destination, bindingKey, args)) ?? undefined;
-    }
-    const slots = this.#slots;
-    let slot = hashOf(destination, bindingKey, args) & (slots.length - 1);
-    for (; slots[slot] !== FREE; slot = (slot + 1) & (slots.length - 1)) {
-      const binding = slots[slot] === REMOVED ? null : this.#bindings[slots[slot]];
-      if (binding !== null && binds(binding, destination, bindingKey, args)) return binding;
-    }
-    return undefined;
+    const matches = (each: Binding | null): boolean => each !== null && binds(each, destination, bindingKey, args);
+    if (this.#slots === null) return this.#bindings.find(matches) ?? undefined;
+    const slot = this.#slotOf(this.#slots, hashOf(destination, bindingKey, args), matches);
+    return (slot < 0 ? null : this.#bindings[this.#slots[slot]]) ?? undefined;
   }
 
   /** Adds one that is not here. */
@@ -41,12 +35,20 @@ export class OutgoingBindings implements Iterable<Binding> {
 
   /** Removes one, if it is here. */
   delete(binding: Binding): void {
-    const index = this.#slots === null ? this.#bindings.indexOf(binding) : this.#unplace(this.#slots, binding);
-    if (index < 0) return;
-    this.#bindings[index] = null;
+    const slots = this.#slots;
+    if (slots === null) {
+      const index = this.#bindings.indexOf(binding);
+      if (index < 0) return;
+      this.#bindings.splice(index, 1);
+    } else {
+      const hash = hashOf(binding.destination, binding.bindingKey, binding.arguments);
+      const slot = this.#slotOf(slots, hash, (each) => each === binding);
+      if (slot < 0) return;
+      this.#bindings[slots[slot]] = null;
+      slots[slot] = REMOVED;
+    }
     this.size--;
     if (this.size === 0) this.clear();
-    else if (this.#slots === null) this.#bindings.splice(index, 1);
   }
 
   clear(): void {
@@ -75,14 +77,11 @@ export class OutgoingBindings implements Iterable<Binding> {
     slots[slot] = index;
   }
 
-  /** @returns where it stands in `#bindings`; -1 when it is not here */
-  #unplace(slots: Int32Array, binding: Binding): number {
-    let slot = hashOf(binding.destination, binding.bindingKey, binding.arguments) & (slots.length - 1);
+  /** The slot of a binding; -1 when it is not here. */
+  #slotOf(slots: Int32Array, hash: number, matches: (binding: Binding | null) => boolean): number {
+    let slot = hash & (slots.length - 1);
     for (; slots[slot] !== FREE; slot = (slot + 1) & (slots.length - 1)) {
-      const index = slots[slot];
-      if (index === REMOVED || this.#bindings[index] !== binding) continue;
-      slots[slot] = REMOVED;
-      return index;
+      if (slots[slot] !== REMOVED && matches(this.#bindings[slots[slot]])) return slot;
     }
     return -1;
   }

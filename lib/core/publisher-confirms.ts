@@ -48,10 +48,8 @@ export class PublisherConfirms {
       for (const tag of this.#refused) sink.refuse(tag);
       this.#refused = [];
     }
-    const floor = this.#accepted;
-    if (floor > this.#toldFloor) {
-      sink.confirm(floor, floor - this.#toldFloor > 1);
-    }
+    const accepted = this.#accepted;
+    if (accepted > this.#toldFloor) sink.confirm(accepted, accepted - this.#toldFloor > 1);
     this.#toldFloor = this.#floor;
     if (this.#aheadUnsent.length > 0) {
       for (const tag of this.#aheadUnsent) {

@@ -88,6 +88,11 @@ export class QueueContents {
     return this.#limit.mayRefuse && this.#limit.refuses(message, this.count + this.departures.heldCount);
   }
 
+  /** Whether the disk keeps such a message, as it was published or as it is kept. */
+  logs({ persistent }: Message): boolean {
+    return this.#survives && this.#store !== null && (persistent || this.#isQuorum);
+  }
+
   /** The message with the deadline and the persistence that it has in this queue; others may have it as it was published. */
   own(published: Message): Message {
     return this.#keepsAsPublished ? published : this.#ownCopy(published);
@@ -234,7 +239,7 @@ export class QueueContents {
 
   /** Has the message written, if it is to survive, and confirmed when it is safe. */
   #keep(message: Message, position: number, confirmation: Confirmation | null): void {
-    if (this.#survives && message.persistent && this.#store !== null) {
+    if (this.#store !== null && this.logs(message)) {
       this.#store.add(message, position, confirmation);
     } else {
       confirmation?.settled(true);
@@ -294,7 +299,7 @@ export class QueueContents {
 
   /** Counts that a message came back, where that is kept, and returns how often it did. */
   #countReturn(message: Message, position: number): number {
-    const isLogged = this.#survives && message.persistent && this.#store !== null;
+    const isLogged = this.logs(message);
     if (!isLogged && !this.#isQuorum) return 0;
     const count = (this.departures.deliveryCounts.get(position) ?? 0) + 1;
     this.departures.setDeliveryCount(position, count);
