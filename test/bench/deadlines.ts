@@ -2,16 +2,11 @@
 // there are many of them with random times between 1 and 60 seconds. Starts the built command with a data folder unless it is given a
 // broker. Prints, for each of the two, how late they came (p50, p99, most) of all and of those that were due when all were published,
 // the memory of the broker and its CPU seconds.
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { emptyFieldTable, type FieldTable, type FieldValue } from '../../codec/field-table.ts';
 import { encodeContentFrames, encodeMethodFrame } from '../../codec/frame-writer.ts';
 import * as methods from '../../codec/generated/methods.ts';
 import { encodeProperties } from '../../codec/properties.ts';
+import { BrokerProcess } from './broker-process.ts';
 import { BenchClient } from './client.ts';
 
 const BODY_BYTES = 100;
@@ -22,34 +17,6 @@ const MOST_MS = 60_000;
 /** Behind the last publish, until the broker has read it all. */
 const SETTLE_MS = 2000;
 const FLAGS = { passive: false, durable: true, exclusive: false, autoDelete: false, noWait: false };
-
-interface Leveret {
-  readonly url: string;
-  readonly process: ChildProcess | null;
-  readonly folder: string | null;
-}
-
-async function startLeveret(): Promise<Leveret> {
-  const folder = await mkdtemp(join(tmpdir(), 'leveret-deadlines-'));
-  const flags = ['--port', '0', '--data-dir', folder, '--log-format', 'json', '--log-level', 'info'];
-  const child = spawn(process.execPath, ['dist/bin/leveret.js', ...flags], { stdio: ['ignore', 'pipe', 'inherit'] });
-  for await (const line of createInterface(child.stdout)) {
-    const { port } = JSON.parse(line) as { port?: number };
-    if (port === undefined) continue;
-    child.stdout.resume();
-    return { url: `amqp://guest:guest@127.0.0.1:${port}/`, process: child, folder };
-  }
-  throw new Error('leveret ended before it listened');
-}
-
-/** Resident bytes now, and CPU seconds so far, of a process. */
-async function usage(pid: number | undefined): Promise<{ rssMb: number; cpuS: number }> {
-  if (pid === undefined) return { rssMb: Number.NaN, cpuS: Number.NaN };
-  const status = await readFile(`/proc/${pid}/status`, 'utf8');
-  const fields = (await readFile(`/proc/${pid}/stat`, 'utf8')).split(') ')[1].split(' ');
-  const rssMb = Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024;
-  return { rssMb, cpuS: (Number(fields[11]) + Number(fields[12])) / 100 };
-}
 
 /**
  * Turns confirms on. The function that it returns waits until all but `WINDOW` of so many messages are confirmed: the broker counts from when it has a
@@ -93,7 +60,8 @@ function publish(exchange: string, routingKey: string, waitMs: number, delayed: 
   return Buffer.concat([encodeMethodFrame(1, method), encodeContentFrames(1, properties, body, 131_072)]);
 }
 
-async function run(name: string, delayed: boolean, count: number, { url, process: server }: Leveret): Promise<void> {
+/** @param server the broker's process, where it is ours */
+async function run(name: string, delayed: boolean, count: number, url: string, server?: BrokerProcess): Promise<void> {
   const suffix = `${name}-${process.pid}`;
   const consumer = await BenchClient.connect(url);
   const publisher = await BenchClient.connect(url);
@@ -134,14 +102,9 @@ async function run(name: string, delayed: boolean, count: number, { url, process
     if (arrived === count) resolve();
   };
   await consumer.consume(target, true);
-  const before = await usage(server?.pid);
+  const cpuBefore = server?.cpuSeconds() ?? Number.NaN;
   const startedAt = performance.now();
-  let mostRssMb = 0;
-  const watch = setInterval(() => {
-    void usage(server?.pid).then(({ rssMb }) => {
-      mostRssMb = Math.max(mostRssMb, rssMb);
-    });
-  }, 250);
+  const mostRss = server?.watchRss();
   const window = await openWindow(publisher);
   for (let sent = 0; sent < count; ) {
     await window(sent);
@@ -155,23 +118,20 @@ async function run(name: string, delayed: boolean, count: number, { url, process
   publishedAt = Date.now() + SETTLE_MS;
   const arrivedMeanwhile = arrived;
   await all;
-  clearInterval(watch);
-  const after = await usage(server?.pid);
+  const rssMb = (mostRss?.() ?? Number.NaN) / 1024 / 1024;
+  const cpuS = (server?.cpuSeconds() ?? Number.NaN) - cpuBefore;
   console.log(
     `${name}: ${count} messages, published in ${publishedS.toFixed(1)} s (${arrivedMeanwhile} came meanwhile); ` +
       `late: all ${percentiles(lateness)}; ${held.length} that were due later ${percentiles(Float64Array.from(held))}; ` +
-      `${early} early; RSS at most ${mostRssMb.toFixed(0)} MB, CPU ${(after.cpuS - before.cpuS).toFixed(1)} s`,
+      `${early} early; RSS at most ${rssMb.toFixed(0)} MB, CPU ${cpuS.toFixed(1)} s`,
   );
   await Promise.all([publisher.close(), consumer.close()]);
 }
 
 const count = Number(process.argv[2] ?? 1_000_000);
 const given = process.argv[3];
-const leveret = given === undefined ? await startLeveret() : { url: given, process: null, folder: null };
-await run('expire', false, count, leveret);
-await run('delay', true, count, leveret);
-if (leveret.process !== null) {
-  leveret.process.kill('SIGTERM');
-  await once(leveret.process, 'exit');
-}
-if (leveret.folder !== null) await rm(leveret.folder, { recursive: true, force: true });
+const leveret = given === undefined ? await BrokerProcess.start() : undefined;
+const url = leveret?.url ?? given;
+await run('expire', false, count, url, leveret);
+await run('delay', true, count, url, leveret);
+await leveret?.stop();

@@ -2,7 +2,7 @@
 // medians. Rates differ from machine to machine and from hour to hour: compare within one table only.
 import { cpus } from 'node:os';
 import { type BenchArguments, parseArguments, USAGE, UsageError } from './arguments.ts';
-import { LeveretProcess } from './leveret.ts';
+import { BrokerProcess } from './broker-process.ts';
 import type { Figure, Scenario } from './scenario.ts';
 import { SCENARIOS } from './scenarios.ts';
 import { Session, type Target } from './session.ts';
@@ -80,14 +80,15 @@ async function main(): Promise<void> {
   const args = parseArguments(process.argv.slice(2));
   const scenarios = scenariosOf(args);
   const other = otherTarget();
-  const leveret = await LeveretProcess.start();
+  const leveret = await BrokerProcess.start();
   const stop = async (signal: NodeJS.Signals): Promise<void> => {
     await leveret.stop();
     process.exit(signal === 'SIGINT' ? 130 : 143);
   };
   process.once('SIGINT', stop).once('SIGTERM', stop);
   try {
-    const targets = other === undefined ? [leveret.target] : [leveret.target, other];
+    const ours: Target = { name: 'Leveret', url: leveret.url, pid: leveret.pid };
+    const targets = other === undefined ? [ours] : [ours, other];
     const names = targets.map(({ name }) => name);
     const headings = [...names, ...(other === undefined ? [] : ['ratio']), ...names.map((name) => `${name}: CPU s`)];
     console.log(`Node.js ${process.version}, ${cpus().length} cores (${cpus()[0]?.model.trim()}).`);

@@ -1,25 +1,15 @@
 // Dead letters that are safe before their messages leave: held, tried again, counted, and closed meanwhile.
 import t from 'tap';
 import type { FieldValue } from '../../codec/field-table.ts';
-import { ClassicQueue } from '../../lib/core/classic-queue.ts';
-import { MemoryAccount } from '../../lib/core/memory-account.ts';
-import type { StoredQueue } from '../../lib/core/message-store.ts';
+import type { ClassicQueue } from '../../lib/core/classic-queue.ts';
 import { PLAIN_FEATURES } from '../../lib/core/queue-features.ts';
-import { consumerOf, Inbox, messageOf, queueSettings, TestClock, table } from './helper.ts';
-import { NaiveStore } from './naive-store.ts';
-import { integer, queueContext } from './queue-helper.ts';
+import { consumerOf, Inbox, messageOf, table } from './helper.ts';
+import { integer } from './queue-helper.ts';
+import { storedQueue } from './stored-queue.ts';
 
 const RETRY_MS = 5000;
 
 function setUp(args: Record<string, FieldValue | string> = {}) {
-  const clock = new TestClock();
-  const memory = new MemoryAccount(2 ** 40, 2 ** 40);
-  let store: NaiveStore | undefined;
-  const createStore = (host: StoredQueue): NaiveStore => {
-    store = new NaiveStore(host, memory);
-    return store;
-  };
-  const context = queueContext(clock, { memory, createStore });
   const asked = {
     'x-queue-type': 'quorum',
     'x-overflow': 'reject-publish',
@@ -27,9 +17,8 @@ function setUp(args: Record<string, FieldValue | string> = {}) {
     'x-dead-letter-strategy': 'at-least-once',
     ...args,
   };
-  const queue = new ClassicQueue(queueSettings({ durable: true, arguments: table(asked) }), context);
-  if (store === undefined) throw new Error('a queue that asked for no store');
-  return { clock, memory, context, queue, store, letters: context.deadLetters };
+  const stored = storedQueue({ arguments: table(asked) });
+  return { ...stored, letters: stored.context.deadLetters };
 }
 
 function publish(queue: ClassicQueue, text: string): boolean[] {

@@ -1,25 +1,13 @@
 // A classic queue of which a part is on disk alone: the order, the counts, and who waits for whom. The disk is a naive one that
 // answers when it is told to.
 import t from 'tap';
-import { ClassicQueue } from '../../lib/core/classic-queue.ts';
-import { MemoryAccount } from '../../lib/core/memory-account.ts';
-import type { StoredQueue } from '../../lib/core/message-store.ts';
+import type { ClassicQueue } from '../../lib/core/classic-queue.ts';
 import type { Delivery, QueueSettings } from '../../lib/core/queue.ts';
-import { bodyText, consumerOf, Inbox, messageOf, queueSettings, TestClock, table } from './helper.ts';
-import { NaiveStore } from './naive-store.ts';
-import { queueContext } from './queue-helper.ts';
+import { bodyText, consumerOf, Inbox, messageOf, table } from './helper.ts';
+import { storedQueue } from './stored-queue.ts';
 
 function setUp(settings: Partial<QueueSettings> = {}) {
-  const memory = new MemoryAccount(2 ** 40, 2 ** 40);
-  let store: NaiveStore | undefined;
-  const createStore = (host: StoredQueue): NaiveStore => {
-    store = new NaiveStore(host, memory);
-    return store;
-  };
-  const context = queueContext(new TestClock(), { memory, createStore });
-  const queue = new ClassicQueue(queueSettings({ durable: true, ...settings }), context);
-  if (store === undefined) throw new Error('a queue that asked for no store');
-  return { queue, store, inbox: new Inbox() };
+  return { ...storedQueue(settings), inbox: new Inbox() };
 }
 
 function publish(queue: ClassicQueue, ...texts: string[]): void {

@@ -1,13 +1,11 @@
 // What a queue takes no more of than it needs: memory for what expires on disk, notes of what is gone, time.
 import t from 'tap';
 import type { FieldValue } from '../../codec/field-table.ts';
-import { ClassicQueue } from '../../lib/core/classic-queue.ts';
-import { MemoryAccount } from '../../lib/core/memory-account.ts';
-import type { StoredQueue } from '../../lib/core/message-store.ts';
 import { featuresOf } from '../../lib/core/queue-features.ts';
-import { messageOf, queueSettings, TestClock, table } from './helper.ts';
-import { NaiveStore } from './naive-store.ts';
-import { integer, queueContext } from './queue-helper.ts';
+import { messageOf, table } from './helper.ts';
+import type { NaiveStore } from './naive-store.ts';
+import { integer } from './queue-helper.ts';
+import { storedQueue } from './stored-queue.ts';
 
 /** As many copies are read before they expire at the most, and so many of what has expired. */
 const READ_AHEAD = 65_536;
@@ -15,24 +13,15 @@ const STEP = 1024;
 const TTL_MS = 10_000;
 
 function setUp(args: Record<string, FieldValue | string>) {
-  const clock = new TestClock();
-  const memory = new MemoryAccount(2 ** 40, 2 ** 40);
-  let store: NaiveStore | undefined;
-  const createStore = (host: StoredQueue): NaiveStore => {
-    store = new NaiveStore(host, memory);
-    return store;
-  };
-  const context = queueContext(clock, { memory, createStore });
-  const queue = new ClassicQueue(queueSettings({ durable: true, arguments: table(args) }), context);
-  if (store === undefined) throw new Error('a queue that asked for no store');
+  const stored = storedQueue({ arguments: table(args) });
   const publish = (count: number): void => {
     for (let i = 0; i < count; i++) {
       const message = messageOf('m');
       message.persistent = true;
-      queue.publish(message, null);
+      stored.queue.publish(message, null);
     }
   };
-  return { clock, memory, context, queue, store, publish };
+  return { ...stored, publish };
 }
 
 t.test('however much expires at once, only some of it is read at once', async (t) => {

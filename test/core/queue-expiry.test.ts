@@ -2,11 +2,10 @@
 import t from 'tap';
 import type { FieldValue } from '../../codec/field-table.ts';
 import { ClassicQueue } from '../../lib/core/classic-queue.ts';
-import { MemoryAccount } from '../../lib/core/memory-account.ts';
 import { PLAIN_FEATURES } from '../../lib/core/queue-features.ts';
 import { bodyText, consumerOf, Inbox, messageOf, queueSettings, TestClock, table } from './helper.ts';
-import { NaiveStore } from './naive-store.ts';
 import { integer, queueContext } from './queue-helper.ts';
+import { storedQueue } from './stored-queue.ts';
 
 function setUp(args: Record<string, FieldValue | string>) {
   const clock = new TestClock();
@@ -147,19 +146,8 @@ t.test('what comes back again and again is not noted again and again', async (t)
 });
 
 t.test('what was on disk when it expired and is in memory now goes, too', async (t) => {
-  const clock = new TestClock();
-  const memory = new MemoryAccount(2 ** 40, 2 ** 40);
-  let store: NaiveStore | undefined;
-  const context = queueContext(clock, {
-    memory,
-    createStore: (host) => {
-      store = new NaiveStore(host, memory);
-      return store;
-    },
-  });
   const args = table({ 'x-dead-letter-exchange': 'dead', 'x-message-ttl': integer(50) });
-  const queue = new ClassicQueue(queueSettings({ durable: true, arguments: args }), context);
-  if (store === undefined) throw new Error('a queue that asked for no store');
+  const { clock, context, memory, queue, store } = storedQueue({ arguments: args });
   publish(queue, 0, '1', '2');
   store.pageOut();
   clock.advance(60);

@@ -1,7 +1,7 @@
 // What connections cost: memory of an idle one, with and without a channel, how fast they are accepted, and that all of them work.
 import { once } from 'node:events';
 import { availableParallelism } from 'node:os';
-import { BrokerProcess } from './broker-process.ts';
+import { BrokerProcess } from '../broker-process.ts';
 import type { HolderTask } from './connection-holder.ts';
 import { forkScript } from './fork-script.ts';
 import { possibleConnections } from './light-connection.ts';

@@ -2,7 +2,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { BrokerProcess } from './broker-process.ts';
+import { BrokerProcess } from '../broker-process.ts';
 import { DISTURBANCES } from './disturbances.ts';
 import { forkScript } from './fork-script.ts';
 import type { Latency } from './latency-probe.ts';

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { BrokerProcess, COMMAND } from './broker-process.ts';
+import { BrokerProcess, COMMAND } from '../broker-process.ts';
 import { openConnections } from './light-connection.ts';
 import { atMost, type Group, median, megabytes, quantile, type Report } from './report.ts';
 

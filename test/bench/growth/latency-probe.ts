@@ -1,7 +1,8 @@
 // Forked by fairness.ts with a URL, messages a second and seconds: exchanges small messages with itself at that rate and tells
 // its parent how long each was on its way. A process of its own, so that no load delays its clock.
+
+import { prefer } from '../broker-process.ts';
 import { BenchClient, publishBytes } from '../client.ts';
-import { prefer } from './broker-process.ts';
 import { quantile } from './report.ts';
 
 const BODY_BYTES = 100;

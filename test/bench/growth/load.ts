@@ -2,8 +2,8 @@
 import { emptyFieldTable } from '../../../codec/field-table.ts';
 import { encodeMethodFrame } from '../../../codec/frame-writer.ts';
 import * as methods from '../../../codec/generated/methods.ts';
+import type { BrokerProcess } from '../broker-process.ts';
 import { BenchClient } from '../client.ts';
-import type { BrokerProcess } from './broker-process.ts';
 
 const PIECE_BYTES = 65_536;
 const FRAMES_AT_ONCE = 500;

@@ -1,7 +1,8 @@
 // What a published and delivered message costs the broker in CPU time, when there is little else and when there is much: queues,
 // bindings, idle connections, virtual hosts. Two brokers run at once and are measured in turn, as machines have their moods.
+
+import { BrokerProcess } from '../broker-process.ts';
 import { publishBytes } from '../client.ts';
-import { BrokerProcess } from './broker-process.ts';
 import { openConnections, possibleConnections } from './light-connection.ts';
 import {
   bindFrame,

@@ -2,8 +2,8 @@
 // grew by once it no longer moves, for each; beside it, what is left of that after a full garbage collection.
 import { encodeMethodFrame } from '../../../codec/frame-writer.ts';
 import * as methods from '../../../codec/generated/methods.ts';
+import { BrokerProcess, type InsideReport } from '../broker-process.ts';
 import { type BenchClient, publishBytes } from '../client.ts';
-import { BrokerProcess, type InsideReport } from './broker-process.ts';
 import {
   bindFrame,
   connectTo,

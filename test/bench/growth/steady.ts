@@ -1,7 +1,7 @@
 // Whether memory stays flat under a load that does not change, and how long garbage collections stop the broker.
 import { setTimeout as sleep } from 'node:timers/promises';
+import { BrokerProcess } from '../broker-process.ts';
 import { publishBytes } from '../client.ts';
-import { BrokerProcess } from './broker-process.ts';
 import { connectTo, DeliveryCount, declareQueue, publishAtLeast, publishCycle } from './load.ts';
 import { atMost, count, type Group, megabytes, percent, quantile, type Report } from './report.ts';
 

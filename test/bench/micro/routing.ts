@@ -28,6 +28,15 @@ function text(value: string): FieldValue {
   return { type: 'S', value };
 }
 
+/** Headers of a message that one binding alone wants. */
+function headersFor(i: number): FieldTable {
+  return new Map([
+    ['format', text('pdf')],
+    ['customer', text(`c${i}`)],
+    ['trace', text('t')],
+  ]);
+}
+
 const SHAPES: readonly Shape[] = [
   { name: 'direct', type: directExchange, bindingKey: (i) => `orders.${i}`, routingKey: (i) => `orders.${i}` },
   {
@@ -71,12 +80,7 @@ const SHAPES: readonly Shape[] = [
         ['customer', text(`c${i}`)],
       ]),
     routingKey: () => '',
-    headers: (i) =>
-      new Map([
-        ['format', text('pdf')],
-        ['customer', text(`c${i}`)],
-        ['trace', text('t')],
-      ]),
+    headers: headersFor,
   },
   {
     name: 'headers, any',
@@ -89,12 +93,7 @@ const SHAPES: readonly Shape[] = [
         ['customer', text(`c${i}`)],
       ]),
     routingKey: () => '',
-    headers: (i) =>
-      new Map([
-        ['format', text('pdf')],
-        ['customer', text(`c${i}`)],
-        ['trace', text('t')],
-      ]),
+    headers: headersFor,
   },
 ];
 

@@ -1,5 +1,5 @@
 // A broker that is measured: the built command in a process of its own, durable, with a fresh data folder that is removed at the end.
-// What it uses is read from /proc, so this is for Linux.
+// What it uses is read from /proc, so that is for Linux.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -8,9 +8,9 @@ import { setPriority, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { cpuSeconds } from '../usage.ts';
+import { cpuSeconds } from './usage.ts';
 
-export const COMMAND = fileURLToPath(new URL('../../../dist/bin/leveret.js', import.meta.url));
+export const COMMAND = fileURLToPath(new URL('../../dist/bin/leveret.js', import.meta.url));
 const INSIDE = new URL('./inside.mjs', import.meta.url);
 const PREFERRED_NICE = -10;
 const START_TIMEOUT_MS = 20_000;
@@ -50,7 +50,7 @@ export class BrokerProcess {
   }
 
   static async start({ flags = [], inside, preferred = false }: BrokerSetting = {}): Promise<BrokerProcess> {
-    const folder = await mkdtemp(join(tmpdir(), 'leveret-growth-'));
+    const folder = await mkdtemp(join(tmpdir(), 'leveret-bench-'));
     const look = new URL(INSIDE);
     look.searchParams.set('report', reportFile(folder));
     if (inside === 'collect') look.searchParams.set('collect', '');
