@@ -4,8 +4,6 @@
 // second signal. `leveret log` looks into a data folder instead, and has exit codes of its own.
 import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
-import { PerformanceObserver } from 'node:perf_hooks';
-import { getHeapStatistics, setFlagsFromString } from 'node:v8';
 import { type BrokerOptions, parseCommandLine, processEnvironment, resolveOptions } from '../lib/config.ts';
 import { ConfigError } from '../lib/config-error.ts';
 import { helpText } from '../lib/config-help.ts';
@@ -13,12 +11,10 @@ import { LEVERET_VERSION } from '../lib/config-options.ts';
 import { type Broker, createBroker } from '../lib/index.ts';
 import { createLogger, type Logger } from '../lib/log.ts';
 import { StorageError } from '../lib/storage/storage-error.ts';
+import { paceCollections } from './collections.ts';
 
 /** Both npm and the terminal pass a Ctrl-C on: a signal this soon after the first is the same key press. */
 const SAME_SIGNAL_MS = 250;
-/** By so much the heap may grow, whatever its size. */
-const LEAST_GROWTH_BYTES = 64 * 1024 * 1024;
-const MOST_GROWTH_PERCENT = 1000;
 /** EX_SOFTWARE of sysexits.h. */
 const EXIT_FAULT = 70;
 
@@ -67,24 +63,6 @@ async function run(options: BrokerOptions): Promise<void> {
   const elapsedMs = Math.round(performance.now());
   const text = `leveret ${LEVERET_VERSION} ready on ${url}, ${place} (${elapsedMs} ms)`;
   logger.info({ host, port, url, dataDir, pid: process.pid }, text);
-}
-
-/**
- * V8 collects when the heap has grown by so many percent, received chunks included. A large heap may double: its own choice, up to four
- * times, is 150 MB of garbage with a backlog on its way to the disk (Node 20, 10 million messages). But for a small one that is 8 MB, which 1 KB
- * messages fill 50 times a second: with 64 MB a message costs 2.5 instead of 3.7 µs of CPU, one of 1 MB 1.1 instead of 1.6 ms.
- */
-function paceCollections(): void {
-  let percent = 0;
-  const pace = (): void => {
-    const share = LEAST_GROWTH_BYTES / getHeapStatistics().used_heap_size;
-    const wanted = Math.min(MOST_GROWTH_PERCENT, 100 * Math.max(1, Math.round(share)));
-    if (wanted === percent) return;
-    percent = wanted;
-    setFlagsFromString(`--heap-growing-percent=${percent}`);
-  };
-  pace();
-  new PerformanceObserver(pace).observe({ entryTypes: ['gc'] });
 }
 
 /** The one line that tells the caller what to do about a broker that did not start; the error itself when there is nothing to do. */

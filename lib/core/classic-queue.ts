@@ -279,8 +279,8 @@ export class ClassicQueue implements ContentsOwner, ConsumerHost, StoredQueue, T
     return this.#ready.bytes;
   }
 
-  giveUp(through: number): PlacedMessages {
-    return this.#contents.giveUp(through, this.#consumers.size > 0);
+  giveUp(through: number, bytes = Infinity): PlacedMessages {
+    return this.#contents.giveUp(through, this.#consumers.size > 0, bytes);
   }
 
   loaded(placed: PlacedMessages): void {

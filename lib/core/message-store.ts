@@ -67,8 +67,9 @@ export interface StoredQueue {
   /**
    * Gives up ready messages, so that they may leave memory: it forgets them until they are loaded.
    * @param through -1 to give up what consumers don't get next; a position to give up all, but only if messages up to there are among them
+   * @param bytes with -1, about how many are wanted: the last messages go, and the first stay where there are more
    */
-  giveUp(through: number): PlacedMessages;
+  giveUp(through: number, bytes?: number): PlacedMessages;
   /** Messages that were on disk alone are in memory again, to be delivered. */
   loaded(placed: PlacedMessages): void;
   /** After a restart: when messages expire that are on disk, or were loaded for the first time. */

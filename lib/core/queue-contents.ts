@@ -189,12 +189,12 @@ export class QueueContents {
   }
 
   /** See `StoredQueue.giveUp`; `keeps`: somebody is about to get the first messages. */
-  giveUp(through: number, keeps: boolean): PlacedMessages {
+  giveUp(through: number, keeps: boolean, bytes: number): PlacedMessages {
     const isPressed = through < 0;
     if (!isPressed && through < this.#ready.firstPosition) return NOTHING;
     // The account must not free what still holds a chunk: what leaves is copied first, like what stays.
     this.#ready.isolate(this.#context.slab);
-    const placed = this.#ready.giveUp(isPressed && keeps ? KEPT_MESSAGES : 0);
+    const placed = this.#ready.giveUp(isPressed ? this.#keptFor(bytes, keeps) : 0);
     this.#limit.gaveUp(placed.messages);
     this.#expiry?.gaveUp();
     return placed;
@@ -262,12 +262,24 @@ export class QueueContents {
     }
   }
 
+  /** How many of the first messages stay when so many bytes are wanted. */
+  #keptFor(bytes: number, keeps: boolean): number {
+    const { length, bytes: all } = this.#ready;
+    const least = keeps ? KEPT_MESSAGES : 0;
+    return bytes >= all ? least : Math.max(least, Math.floor(length * (1 - bytes / all)));
+  }
+
   #shift(): Message | undefined {
     const ready = this.#ready;
     const message = ready.shift();
     if (message === undefined) return undefined;
     this.#limit.removed(message);
-    if (this.#store !== null && ready.length < READ_AHEAD_MESSAGES && this.#store.pagedCount > 0) this.#store.load();
+    // What comes next may be on disk although others, which came later, are in memory.
+    const store = this.#store;
+    if (store !== null && store.pagedCount > 0) {
+      const ahead = Math.min(ready.length, store.nextPaged - ready.position);
+      if (ahead < READ_AHEAD_MESSAGES) store.load();
+    }
     return message;
   }
 

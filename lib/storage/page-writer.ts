@@ -29,6 +29,8 @@ export class PageWriter {
   #chunk = Buffer.allocUnsafeSlow(WRITE_BYTES);
   #chunkBytes = 0;
   #written = 0;
+  /** Bytes that were encoded since others had their turn. */
+  #sinceBreath = 0;
   #isClosed = false;
 
   private constructor(file: OpenFile, number: number) {
@@ -43,8 +45,15 @@ export class PageWriter {
     return writer;
   }
 
-  /** Adds messages of one level of a queue and tells where they stand. */
-  async addRun(queueId: number, { messages, positions }: PlacedMessages): Promise<PageRun> {
+  /**
+   * Adds messages of one level of a queue and tells where they stand.
+   * @param breathe lets other work have its turn; called after every block's worth
+   */
+  async addRun(
+    queueId: number,
+    { messages, positions }: PlacedMessages,
+    breathe: () => Promise<void>,
+  ): Promise<PageRun> {
     const offset = this.#written + this.#chunkBytes;
     const builder = this.#builder;
     for (let i = 0; i < messages.length; ) {
@@ -52,6 +61,10 @@ export class PageWriter {
       do builder.add(messages[i], positions[i++]);
       while (i < messages.length && builder.bytes < BLOCK_BYTES);
       await this.#add(builder.finish());
+      this.#sinceBreath += builder.bytes;
+      if (this.#sinceBreath < BLOCK_BYTES) continue;
+      this.#sinceBreath = 0;
+      await breathe();
     }
     let firstDeadlineMs = 0;
     for (const { expiresAtMs } of messages) firstDeadlineMs = earlierDeadline(firstDeadlineMs, expiresAtMs);

@@ -20,9 +20,15 @@ import type { Segment } from './segment.ts';
  * fill it all, since reading it again would slow them down.
  */
 const IDLE_SHARE = 0.125;
-/** Pages are written until memory is down to this share of what may be filled: by all queues, by those without consumers. */
+/**
+ * Memory goes down to this share of what may be filled: by all queues, by those without consumers. The latest messages leave, while they are
+ * young, in small jobs. With half of the idle share at a time, whole queues at once, a flood to a queue without consumer cost its neighbours 8 ms
+ * at p99 instead of 2.7, and seven full collections a second instead of one.
+ */
 const LOW_SHARE = 0.75;
-const LOW_IDLE_SHARE = 0.5;
+const LOW_IDLE_SHARE = 0.875;
+/** So much leaves in one job at most: it is taken out of the queues in one turn. */
+const MOST_JOB_BYTES = 16 * 1024 * 1024;
 /** When nothing could be given up, it is worth another try when so many bytes more or less are used. */
 const RETRY_BYTES = 4 * 1024 * 1024;
 /** Entries are let go of in steps, so that a large page makes no long turn. */
@@ -116,9 +122,9 @@ export class Pager {
     const { usedBytes } = memory;
     const parts: Part[] = [];
     if (usedBytes <= budgetBytes) {
-      this.#giveUp(usedBytes - this.#idleBytes * LOW_IDLE_SHARE, -1, true, parts);
+      this.#giveUp(Math.min(usedBytes - this.#idleBytes * LOW_IDLE_SHARE, MOST_JOB_BYTES), -1, true, parts);
     } else {
-      const goal = usedBytes - budgetBytes * LOW_SHARE;
+      const goal = Math.min(usedBytes - budgetBytes * LOW_SHARE, MOST_JOB_BYTES);
       const freed = this.#giveUp(goal, -1, false, parts);
       // Only what consumers get next is left: better read it again than run out of memory.
       if (freed < goal / 2) this.#giveUp(goal - freed, Infinity, false, parts);
@@ -129,18 +135,30 @@ export class Pager {
 
   /** Makes queues give up messages, those with most first, until enough bytes come free; returns how many do. */
   #giveUp(goal: number, through: number, onlyIdle: boolean, parts: Part[]): number {
-    const queues = [...this.#options.queues].filter(({ host }) => host.readyBytes > 0 && (host.isIdle || !onlyIdle));
-    queues.sort((a, b) => b.host.readyBytes - a.host.readyBytes);
     let freed = 0;
-    for (const queue of queues) {
+    for (const queue of this.#largest(goal, onlyIdle)) {
       if (freed >= goal) break;
       const before = queue.host.readyBytes;
-      const placed = queue.host.giveUp(through);
+      const placed = queue.host.giveUp(through, goal - freed);
       if (placed.messages.length === 0) continue;
       freed += before - queue.host.readyBytes;
       this.#addParts(queue, placed, false, parts);
     }
     return freed;
+  }
+
+  /** The queues with most in memory first. One that has it all is found without sorting thousands. */
+  #largest(bytes: number, onlyIdle: boolean): DiskQueue[] {
+    const queues: DiskQueue[] = [];
+    let largest: DiskQueue | null = null;
+    for (const queue of this.#options.queues) {
+      const { host } = queue;
+      if (host.readyBytes === 0 || (onlyIdle && !host.isIdle)) continue;
+      queues.push(queue);
+      if (largest === null || host.readyBytes > largest.host.readyBytes) largest = queue;
+    }
+    if (largest !== null && largest.host.readyBytes >= 2 * bytes) return [largest];
+    return queues.sort((a, b) => b.host.readyBytes - a.host.readyBytes);
   }
 
   async #relocate(segment: Segment): Promise<void> {
@@ -196,11 +214,11 @@ export class Pager {
   }
 
   async #writePage(parts: readonly Part[], isTransient: boolean): Promise<void> {
-    const { pages, flushLog } = this.#options;
+    const { pages, flushLog, breathe } = this.#options;
     let runs: PageRun[] = [];
     const page = await pages.write(isTransient, async (writer) => {
       runs = [];
-      for (const { queue, placed } of parts) runs.push(await writer.addRun(queue.id, placed));
+      for (const { queue, placed } of parts) runs.push(await writer.addRun(queue.id, placed, breathe));
     });
     // A page counts from the next checkpoint on, which relies on the log being as far as the page is.
     if (!isTransient) await flushLog();

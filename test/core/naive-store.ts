@@ -115,9 +115,9 @@ export class NaiveStore implements QueueStore {
     this.#fetches = [];
   }
 
-  /** The queue gives up what it can: all, or what its consumers don't get next. */
-  pageOut(all = false): void {
-    const { messages, positions } = this.queue.giveUp(all ? Number.MAX_SAFE_INTEGER : -1);
+  /** The queue gives up what it can: all, or what its consumers don't get next, about so many bytes of it. */
+  pageOut(all = false, bytes?: number): void {
+    const { messages, positions } = this.queue.giveUp(all ? Number.MAX_SAFE_INTEGER : -1, bytes);
     for (const [i, message] of messages.entries()) {
       assert.ok(i === 0 || positions[i - 1] < positions[i], 'in order');
       this.paged.push({ message: message.copy(), position: positions[i] });

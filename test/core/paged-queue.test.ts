@@ -45,6 +45,27 @@ t.test('what is on disk comes between what was before it and what came after', a
   );
 });
 
+t.test('a queue asked for some bytes gives its last messages, and reads on before the first are gone', async (t) => {
+  const { queue, store, inbox } = setUp();
+  const texts = Array.from({ length: 6000 }, (_, i) => String(i));
+  publish(queue, ...texts.slice(0, 3000));
+  store.pageOut(false, queue.readyBytes / 3);
+  t.equal(store.pagedCount, 1000);
+  t.same([queue.readyBytes > 0, store.nextPaged], [true, 2000], 'the first ones stay');
+  publish(queue, ...texts.slice(3000));
+  t.equal(queue.messageCount, 6000);
+  const all = new Inbox();
+  queue.addConsumer(consumerOf(all, { prefetch: 900 }));
+  t.equal(store.loads, 0, 'there is enough');
+  queue.addConsumer(consumerOf(all, { prefetch: 200 }));
+  t.same(all.texts, texts.slice(0, 1100));
+  t.ok(store.loads > 0, 'not any more');
+  queue.addConsumer(consumerOf(inbox, { prefetch: 5000 }));
+  t.same(inbox.texts, texts.slice(1100, 2000), 'nothing overtakes what is on disk');
+  store.answer(1000);
+  t.same(inbox.texts, texts.slice(1100));
+});
+
 t.test('a get waits for the disk, and the next one behind it', async (t) => {
   const { queue, store } = setUp();
   publish(queue, '1', '2');

@@ -5,6 +5,7 @@ import type { BrokerOptions } from '../../lib/index.ts';
 import { againstPeer, uniqueName } from '../helper/broker.ts';
 import { afterEachEnding, type Client, type DurableBroker, flush } from '../helper/durable-broker.ts';
 import { present, readyCount, subscribe, text } from '../helper/messages.ts';
+import { untilReady } from '../helper/ttl.ts';
 
 /** Small, so that pages, segments and checkpoints come and go during a test. */
 const SMALL: BrokerOptions = { memoryBudgetBytes: 2 ** 20, segmentSizeBytes: 2 ** 20 };
@@ -239,11 +240,12 @@ afterEachEnding(
     const { queue } = await filled(t, broker, { maxLength: COUNT });
     let client = await broker.restart();
     await fill(client, queue, COUNT, 100);
-    t.equal(await readyCount(client.channel, queue), COUNT);
+    // Confirms do not wait for what has to be read from disk to be dropped.
+    t.equal(await untilReady(client.channel, queue, COUNT), COUNT);
     t.equal(numberOf(present(await client.channel.get(queue, { noAck: true }))), 100);
     const { queue: other } = await client.publisher.assertQueue(uniqueName(), { maxLength });
     await fill(client, other, 0, COUNT);
-    t.equal(await readyCount(client.channel, other), maxLength);
+    t.equal(await untilReady(client.channel, other, maxLength), maxLength);
     await flush(client.channel);
     client = await broker.restart();
     sameNumbers(t, await consume(client.channel, other, maxLength), range(COUNT - maxLength, COUNT));

@@ -46,7 +46,7 @@ export async function filesOf(disk: SimulatedDisk): Promise<Map<string, Buffer>>
   return files;
 }
 
-/** A folder with segments that are all needed, the newest for records behind the checkpoint, and a page that this names. */
+/** A folder with segments that are all needed, the newest for records behind the checkpoint, which is needed as well, and a page that it names. */
 export async function fullFolder(firstSeed: number): Promise<Ending> {
   for (let seed = firstSeed; seed < firstSeed + 1000; seed++) {
     const folder = await folderToDamage(seed, profileOf(seed), 50);
@@ -65,7 +65,9 @@ function isFull(files: ReadonlyMap<string, Buffer>): boolean {
     return false;
   const { firstSegment, sequence } = decodeCheckpoint(checkpoint);
   const sequenceAt = FIRST_RECORD + 8;
-  return segments[0].endsWith(numberedName(firstSegment, 'log')) && sequence < readU64(newest, sequenceAt);
+  // With the very first segment the log would tell it all.
+  const isNeeded = firstSegment > 1 && segments[0].endsWith(numberedName(firstSegment, 'log'));
+  return isNeeded && sequence < readU64(newest, sequenceAt);
 }
 
 /**
