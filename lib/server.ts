@@ -32,6 +32,7 @@ import type { PeerAddresses } from './protocols/amqp/amqp-context.ts';
 import { AmqpListener } from './protocols/amqp/amqp-listener.ts';
 import type { CloseReason } from './protocols/amqp/close-reason.ts';
 import { serverProperties } from './protocols/amqp/server-properties.ts';
+import { readShared } from './shared-reads.ts';
 
 /** A running broker. */
 export interface Broker extends Administration, AsyncDisposable {
@@ -227,7 +228,10 @@ class RunningBroker implements Broker {
     this.#admin = new BrokerAdmin({ virtualHosts, context, directory, store, listener: this.#amqp, changes, logger });
     this.#policies = new PolicyAdmin({ virtualHosts, users: directory.users, store, changes, logger });
     core.events.on('failed', (error: Error) => changes.failed(error));
-    this.#server = createServer({ noDelay: true }, (socket: Socket) => this.#amqp.accept(socket, socket, true));
+    this.#server = createServer({ noDelay: true, pauseOnConnect: true }, (accepted: Socket) => {
+      const socket = readShared(accepted);
+      this.#amqp.accept(socket, socket, true);
+    });
   }
 
   get url(): string {

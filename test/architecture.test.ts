@@ -45,7 +45,7 @@ const LAYERS: readonly Layer[] = [
   {
     name: 'the composition root',
     files:
-      /^lib\/(server|admin-changes|broker-(admin|policies)|data-folder|runtime-parameters|index|clock|linger)\.ts$/,
+      /^lib\/(server|admin-changes|broker-(admin|policies)|data-folder|runtime-parameters|index|clock|linger|shared-reads)\.ts$/,
     mayImport: [/^(codec|exchanges|lib)\//],
   },
   {

@@ -126,8 +126,9 @@ export class Message implements Routable {
   get bytesToIsolate(): number {
     if (this.#isolated) return 0;
     const bytes = this.propertiesEnd - this.propertiesStart + (this.pieces === null ? this.bodySize : 0);
-    const { propertiesBuffer, bodyBuffer } = this;
-    const pinned = bodyBuffer.length + (propertiesBuffer === bodyBuffer ? 0 : propertiesBuffer.length);
+    const { buffer: inBody } = this.bodyBuffer;
+    const { buffer: inProperties } = this.propertiesBuffer;
+    const pinned = inBody.byteLength + (inProperties === inBody ? 0 : inProperties.byteLength);
     return pinned < 2 * bytes ? 0 : bytes;
   }
 

@@ -36,7 +36,10 @@ export function messageOf(body: string | Buffer, options: MessageOptions = {}): 
   const encoded = encodeProperties(properties);
   const bytes = Buffer.from(body);
   const before = Buffer.alloc(chunkBytes >> 1, 0xaa);
-  const chunk = Buffer.concat([before, encoded, bytes, Buffer.alloc(chunkBytes - before.length, 0xbb)]);
+  const pieces = [before, encoded, bytes, Buffer.alloc(chunkBytes - before.length, 0xbb)];
+  // Not of Node's pool, which is a chunk that others share.
+  const chunk = Buffer.allocUnsafeSlow(pieces.reduce((sum, { length }) => sum + length, 0));
+  Buffer.concat(pieces).copy(chunk);
   const start = before.length;
   const bodyStart = start + encoded.length;
   // A route belongs to one virtual host, so no two messages share it.

@@ -1,5 +1,4 @@
 // The broker's end of a client's socket, to see how much waits there for a client that does not read.
-import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { connect, Socket } from 'node:net';
 import type { Test } from 'tap';
 import { EmbedClient, type OpenOptions } from './embed-client.ts';
@@ -12,18 +11,16 @@ export interface ObservedClient {
 
 /** Connects a client and finds the socket that the broker accepted for it, in the same process. */
 export async function connectObserved(t: Test, port: number, options: OpenOptions = {}): Promise<ObservedClient> {
-  const accepted: Socket[] = [];
-  const see = (message: unknown): void => {
-    const { socket } = message as { socket: unknown };
-    if (socket instanceof Socket) accepted.push(socket);
-  };
-  // Node's own channel of every socket that any server of this process accepts.
-  subscribe('net.server.socket', see);
   const socket = connect({ port, host: '127.0.0.1', noDelay: true });
   t.teardown(() => socket.destroy());
   const client = await new EmbedClient(socket).open(options);
-  unsubscribe('net.server.socket', see);
-  const brokersEnd = accepted.find(({ remotePort }) => remotePort === socket.localPort);
+  const brokersEnd = openSockets().find(({ remotePort }) => remotePort === socket.localPort);
   if (brokersEnd === undefined) throw new Error('the broker did not accept the socket in this process');
   return { client, waitingBytes: () => brokersEnd.writableLength };
+}
+
+/** The sockets of this process, also those that nobody gave away: Node has no other list of them. */
+function openSockets(): Socket[] {
+  const { _getActiveHandles } = process as unknown as { _getActiveHandles(): unknown[] };
+  return _getActiveHandles().filter((handle) => handle instanceof Socket);
 }

@@ -1,0 +1,132 @@
+// Sockets that read into a buffer which others use as well: every byte arrives, in order, and stays what it was.
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Server, Socket } from 'node:net';
+import t, { type Test } from 'tap';
+import { readShared } from '../lib/shared-reads.ts';
+
+async function listen(t: Test, take: (socket: Socket) => void): Promise<{ server: Server; dial: () => Socket }> {
+  const server = createServer({ pauseOnConnect: true }, (accepted) => take(readShared(accepted)));
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const sockets: Socket[] = [];
+  t.teardown(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  const dial = (): Socket => {
+    const socket = connect(port, '127.0.0.1');
+    sockets.push(socket);
+    return socket;
+  };
+  return { server, dial };
+}
+
+/** Bytes that tell where they stand in which stream. */
+function pattern(stream: number, from: number, length: number): Buffer {
+  return Buffer.from(Uint8Array.from({ length }, (_, i) => (stream * 31 + (from + i) * 7 + ((from + i) >> 8)) & 0xff));
+}
+
+t.test('streams of small and large pieces, side by side, keep their bytes', async (t) => {
+  const received = new Map<Socket, Buffer[]>();
+  let ended = 0;
+  let allEnded: () => void = () => undefined;
+  const done = new Promise<void>((resolve) => {
+    allEnded = resolve;
+  });
+  const STREAMS = 4;
+  const { dial } = await listen(t, (socket) => {
+    const chunks: Buffer[] = [];
+    received.set(socket, chunks);
+    socket.on('data', (chunk: Buffer) => chunks.push(chunk));
+    socket.on('end', () => {
+      socket.end();
+      if (++ended === STREAMS) allEnded();
+    });
+  });
+  const sizes = [1, 100, 4095, 40_000, 65_536, 300_000, 7, 131_072, 20_000];
+  const sent: number[] = [];
+  for (let stream = 0; stream < STREAMS; stream++) {
+    const socket = dial();
+    let at = 0;
+    for (let i = 0; i < 40; i++) {
+      const size = sizes[(i * 5 + stream) % sizes.length];
+      if (!socket.write(pattern(stream, at, size))) await once(socket, 'drain');
+      at += size;
+    }
+    sent.push(at);
+    socket.end();
+    socket.resume();
+  }
+  await done;
+  t.equal(received.size, STREAMS);
+  const missing = new Set(sent.keys());
+  for (const chunks of received.values()) {
+    const whole = Buffer.concat(chunks);
+    const stream = [...missing].find(
+      (one) => sent[one] === whole.length && pattern(one, 0, whole.length).equals(whole),
+    );
+    t.not(stream, undefined, `${whole.length} bytes in ${chunks.length} chunks are those of one stream`);
+    if (stream !== undefined) missing.delete(stream);
+  }
+});
+
+t.test('it can be paused and resumed, and reads nothing meanwhile', async (t) => {
+  let accepted: (socket: Socket) => void = () => undefined;
+  const acceptance = new Promise<Socket>((resolve) => {
+    accepted = resolve;
+  });
+  const { dial } = await listen(t, (socket) => {
+    let bytes = 0;
+    socket.on('data', (chunk: Buffer) => {
+      bytes += chunk.length;
+      if (bytes >= 100_000 && bytes - chunk.length < 100_000) {
+        socket.pause();
+        setImmediate(() => {
+          t.equal(socket.bytesRead, bytes, 'nothing came after the pause');
+          socket.resume();
+        });
+      }
+      if (bytes === 1_000_000) socket.end('all');
+    });
+    accepted(socket);
+  });
+  const client = dial();
+  client.write(Buffer.alloc(1_000_000));
+  t.equal(String(await once(client, 'data')), 'all');
+  const socket = await acceptance;
+  t.match(socket.remoteAddress, /127\.0\.0\.1/);
+  t.equal(socket.remotePort, client.localPort);
+});
+
+t.test('who has no handle of that kind is read as before', async (t) => {
+  const socket = new Socket();
+  t.teardown(() => socket.destroy());
+  socket.pause();
+  t.equal(readShared(socket), socket);
+  t.equal(socket.isPaused(), false);
+});
+
+t.test('a client that is gone ends the socket, and the server can close', async (t) => {
+  const ends: string[] = [];
+  let gone: () => void = () => undefined;
+  const ended = new Promise<void>((resolve) => {
+    gone = resolve;
+  });
+  const { server, dial } = await listen(t, (socket) => {
+    socket.on('error', () => ends.push('error'));
+    socket.on('close', () => {
+      ends.push('close');
+      gone();
+    });
+    socket.on('data', () => undefined);
+  });
+  const client = dial();
+  await once(client, 'connect');
+  client.write('hello');
+  client.resetAndDestroy();
+  await ended;
+  t.equal(ends.at(-1), 'close');
+  server.close();
+  await once(server, 'close');
+});
