@@ -126,9 +126,11 @@ export class Message implements Routable {
   get bytesToIsolate(): number {
     if (this.#isolated) return 0;
     const bytes = this.propertiesEnd - this.propertiesStart + (this.pieces === null ? this.bodySize : 0);
-    const { buffer: inBody } = this.bodyBuffer;
-    const { buffer: inProperties } = this.propertiesBuffer;
-    const pinned = inBody.byteLength + (inProperties === inBody ? 0 : inProperties.byteLength);
+    const { propertiesBuffer, bodyBuffer } = this;
+    const isOne = propertiesBuffer === bodyBuffer;
+    if (bodyBuffer.length + (isOne ? 0 : propertiesBuffer.length) >= 2 * bytes) return bytes;
+    // A small chunk may be part of a pool. To ask for that costs 0.1 µs, so it is asked last.
+    const pinned = bodyBuffer.buffer.byteLength + (isOne ? 0 : propertiesBuffer.buffer.byteLength);
     return pinned < 2 * bytes ? 0 : bytes;
   }
 
