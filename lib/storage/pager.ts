@@ -138,29 +138,31 @@ export class Pager {
   /** Makes queues give up messages, those with most first, until enough bytes come free; returns how many do. */
   #giveUp(goal: number, through: number, onlyIdle: boolean, parts: Part[]): number {
     let freed = 0;
-    for (const queue of this.#largest(goal, onlyIdle)) {
-      if (freed >= goal) break;
+    for (const queue of this.#largestFirst(onlyIdle)) {
       const before = queue.host.readyBytes;
       const placed = queue.host.giveUp(through, goal - freed);
       if (placed.messages.length === 0) continue;
       freed += before - queue.host.readyBytes;
       this.#addParts(queue, placed, false, parts);
+      if (freed >= goal) break;
     }
     return freed;
   }
 
-  /** The queues with most in memory first. One that has it all is found without sorting thousands. */
-  #largest(bytes: number, onlyIdle: boolean): DiskQueue[] {
+  /** The queues with most in memory first. When the first has enough, thousands of others are not sorted. */
+  *#largestFirst(onlyIdle: boolean): Generator<DiskQueue> {
     const queues: DiskQueue[] = [];
-    let largest: DiskQueue | null = null;
+    let most = 0;
     for (const queue of this.#options.queues) {
       const { host } = queue;
       if (host.readyBytes === 0 || (onlyIdle && !host.isIdle)) continue;
       queues.push(queue);
-      if (largest === null || host.readyBytes > largest.host.readyBytes) largest = queue;
+      if (host.readyBytes > queues[most].host.readyBytes) most = queues.length - 1;
     }
-    if (largest !== null && largest.host.readyBytes >= 2 * bytes) return [largest];
-    return queues.sort((a, b) => b.host.readyBytes - a.host.readyBytes);
+    if (queues.length === 0) return;
+    const [largest] = queues.splice(most, 1);
+    yield largest;
+    yield* queues.sort((one, other) => other.host.readyBytes - one.host.readyBytes);
   }
 
   async #relocate(segment: Segment): Promise<void> {
