@@ -239,8 +239,8 @@ export class QueueContents {
 
   /** Has the message written, if it is to survive, and confirmed when it is safe. */
   #keep(message: Message, position: number, confirmation: Confirmation | null): void {
-    if (this.#store !== null && this.logs(message)) {
-      this.#store.add(message, position, confirmation);
+    if (this.logs(message)) {
+      this.#store?.add(message, position, confirmation);
     } else {
       confirmation?.settled(true);
     }

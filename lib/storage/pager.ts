@@ -28,7 +28,7 @@ const LOW_SHARE = 0.75;
  * instead of one. (A persistent flood takes 1.08 times the CPU.)
  */
 const JOB_BYTES = 4 * 1024 * 1024;
-/** So much leaves in one job at most: it is taken out of the queues in one turn. */
+/** No job wants more than this: it is taken out of the queues in one turn. */
 const MOST_JOB_BYTES = 16 * 1024 * 1024;
 /** When nothing could be given up, it is worth another try when so many bytes more or less are used. */
 const RETRY_BYTES = 4 * 1024 * 1024;

@@ -19,7 +19,7 @@ export async function connectObserved(t: Test, port: number, options: OpenOption
   return { client, waitingBytes: () => brokersEnd.writableLength };
 }
 
-/** The sockets of this process, also those that nobody gave away: Node has no other list of them. */
+/** The open sockets of this process: Node tells of those that a server accepts, but the broker reads with others in their place. */
 function openSockets(): Socket[] {
   const { _getActiveHandles } = process as unknown as { _getActiveHandles(): unknown[] };
   return _getActiveHandles().filter((handle) => handle instanceof Socket);

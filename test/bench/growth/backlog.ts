@@ -1,6 +1,5 @@
 // Whether a long queue delivers as fast as a short one: the same messages are moved from publisher to consumer while the queue is
 // nearly empty, then gathered in it by the million and drained.
-
 import { BrokerProcess } from '../broker-process.ts';
 import { publishBytes } from '../client.ts';
 import { connectTo, DeliveryCount, declareQueue, messagesIn, publishAtLeast, publishCycle } from './load.ts';
