@@ -12,6 +12,7 @@ import { type Broker, createBroker } from '../lib/index.ts';
 import { createLogger, type Logger } from '../lib/log.ts';
 import { StorageError } from '../lib/storage/storage-error.ts';
 import { paceCollections } from './collections.ts';
+import { compileSoon } from './optimizer.ts';
 
 /** Both npm and the terminal pass a Ctrl-C on: a signal this soon after the first is the same key press. */
 const SAME_SIGNAL_MS = 250;
@@ -41,6 +42,7 @@ async function main(): Promise<void> {
 }
 
 async function run(options: BrokerOptions): Promise<void> {
+  compileSoon();
   paceCollections();
   const config = resolveOptions(options);
   const logger = createLogger({ level: config.logLevel, format: config.logFormat });

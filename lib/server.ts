@@ -32,7 +32,7 @@ import type { PeerAddresses } from './protocols/amqp/amqp-context.ts';
 import { AmqpListener } from './protocols/amqp/amqp-listener.ts';
 import type { CloseReason } from './protocols/amqp/close-reason.ts';
 import { serverProperties } from './protocols/amqp/server-properties.ts';
-import { readShared } from './shared-reads.ts';
+import { shareReads } from './shared-reads.ts';
 
 /** A running broker. */
 export interface Broker extends Administration, AsyncDisposable {
@@ -190,6 +190,7 @@ class RunningBroker implements Broker {
   readonly #policies: PolicyAdmin;
   readonly #changes: AdminChanges;
   readonly #server: Server;
+  readonly #take = (socket: Socket): void => this.#amqp.accept(socket, socket, true);
   #port = 0;
   #closed: Promise<void> | undefined;
 
@@ -228,10 +229,7 @@ class RunningBroker implements Broker {
     this.#admin = new BrokerAdmin({ virtualHosts, context, directory, store, listener: this.#amqp, changes, logger });
     this.#policies = new PolicyAdmin({ virtualHosts, users: directory.users, store, changes, logger });
     core.events.on('failed', (error: Error) => changes.failed(error));
-    this.#server = createServer({ noDelay: true, pauseOnConnect: true }, (accepted: Socket) => {
-      const socket = readShared(accepted);
-      this.#amqp.accept(socket, socket, true);
-    });
+    this.#server = createServer({ noDelay: true }, this.#take);
   }
 
   get url(): string {
@@ -333,6 +331,7 @@ class RunningBroker implements Broker {
       server.once('error', reject);
       server.listen({ host: this.#config.host, port: this.#config.port, backlog: BACKLOG }, () => {
         server.off('error', reject);
+        shareReads(server, this.#take);
         // A connection that can't be accepted (too many open files) is its client's loss, not the broker's end.
         server.on('error', (err) => this.#core.logger.error({ err }, 'a connection could not be accepted'));
         resolve();

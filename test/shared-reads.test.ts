@@ -1,13 +1,14 @@
 // Sockets that read into a buffer which others use as well: every byte arrives, in order, and stays what it was.
 import { once } from 'node:events';
-import { type AddressInfo, connect, createServer, type Server, Socket } from 'node:net';
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import t, { type Test } from 'tap';
-import { readShared } from '../lib/shared-reads.ts';
+import { shareReads } from '../lib/shared-reads.ts';
 
 async function listen(t: Test, take: (socket: Socket) => void): Promise<{ server: Server; dial: () => Socket }> {
-  const server = createServer({ pauseOnConnect: true }, (accepted) => take(readShared(accepted)));
+  const server = createServer();
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
+  shareReads(server, take);
   const { port } = server.address() as AddressInfo;
   const sockets: Socket[] = [];
   t.teardown(() => {
@@ -104,12 +105,44 @@ t.test('it can be paused and resumed, and reads nothing meanwhile', async (t) =>
   t.equal(socket.remotePort, client.localPort);
 });
 
-t.test('who has no handle of that kind is read as before', async (t) => {
-  const socket = new Socket();
-  t.teardown(() => socket.destroy());
-  socket.pause();
-  t.equal(readShared(socket), socket);
-  t.equal(socket.isPaused(), false);
+interface ServerHandle {
+  onconnection(error: number, accepted?: { useUserBuffer?: unknown }): void;
+}
+
+t.test('where handles are of another kind, the sockets are those of the server', async (t) => {
+  const { server, dial } = await listen(t, () => t.fail('it shares a buffer without being able to'));
+  const { _handle: handle } = server as unknown as { readonly _handle: ServerHandle };
+  const { onconnection } = handle;
+  handle.onconnection = (error, accepted) => {
+    if (accepted !== undefined) accepted.useUserBuffer = undefined;
+    onconnection.call(handle, error, accepted);
+  };
+  dial().write('hello');
+  const [socket] = await once(server, 'connection');
+  t.equal(String(...(await once(socket, 'data'))), 'hello');
+  socket.destroy();
+});
+
+t.test('a server that does not listen yet keeps its sockets', async (t) => {
+  const server = createServer();
+  shareReads(server, () => t.fail('it had no handle'));
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const client = connect((server.address() as AddressInfo).port, '127.0.0.1');
+  const [socket] = await once(server, 'connection');
+  t.equal(socket.remotePort, client.localPort);
+  client.destroy();
+  socket.destroy();
+  server.close();
+});
+
+t.test('what can not be accepted is an error of the server', async (t) => {
+  const { server } = await listen(t, () => t.fail('there is none'));
+  const { _handle: handle } = server as unknown as { readonly _handle: ServerHandle };
+  const EMFILE = -24;
+  const failed = once(server, 'error');
+  handle.onconnection(EMFILE);
+  t.match(await failed, [{ code: 'EMFILE', syscall: 'accept' }]);
 });
 
 t.test('a client that is gone ends the socket, and the server can close', async (t) => {

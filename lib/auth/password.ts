@@ -1,12 +1,12 @@
 // Passwords as RabbitMQ's rabbit_password_hashing_sha256 keeps them: base64(salt ++ SHA-256(salt ++ password)), salt of 4 bytes.
 // https://www.rabbitmq.com/docs/passwords
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { hash as hashOnce, randomBytes, timingSafeEqual } from 'node:crypto';
 
 const SALT_BYTES = 4;
 const HASH_BYTES = 32;
 
 function digest(salt: Uint8Array, password: string): Buffer {
-  return createHash('sha256').update(salt).update(password, 'utf8').digest();
+  return hashOnce('sha256', Buffer.concat([salt, Buffer.from(password, 'utf8')]), 'buffer');
 }
 
 /** Hashes a password; equal passwords give different hashes, since the salt is random. */
