@@ -4,17 +4,35 @@
 import { addToBag, type Bag, collectBag, removeFromBag } from './bag.ts';
 import type { Binding } from './exchange-type.ts';
 
-interface TrieNode<D> {
-  /** Children by literal word. */
-  words: Map<string, TrieNode<D>> | undefined;
-  /** The child for `*`. */
-  star: TrieNode<D> | undefined;
-  /** The child for `#`. */
-  hash: TrieNode<D> | undefined;
+/** Where some words lead: a node or, when no pattern goes on from here, the bag itself. Most patterns end so, and a node takes 64 bytes. */
+type Place<D> = TrieNode<D> | Bag<Binding<D>>;
+
+class TrieNode<D> {
+  /** What follows by literal word. */
+  words: Map<string, Place<D>> | undefined;
+  /** What follows for `*`. */
+  star: Place<D> | undefined;
+  /** What follows for `#`. */
+  hash: HashNode<D> | undefined;
   /** The bindings whose pattern ends here. */
   bag: Bag<Binding<D>> | undefined;
-  /** For a `#` node: the last match that reached it. */
-  lastMatch: number;
+
+  constructor(bag: Bag<Binding<D>> | undefined) {
+    this.words = undefined;
+    this.star = undefined;
+    this.hash = undefined;
+    this.bag = bag;
+  }
+
+  get isBare(): boolean {
+    return this.bag === undefined && this.words === undefined && this.star === undefined && this.hash === undefined;
+  }
+}
+
+/** The end of a `#`. */
+class HashNode<D> extends TrieNode<D> {
+  /** The last match that reached it. */
+  lastMatch = 0;
 }
 
 /** The words of a routing key or pattern. The empty key has none; every other has one more than it has dots. */
@@ -23,48 +41,60 @@ export function splitWords(key: string): string[] {
 }
 
 export class TopicTrie<Destination> {
-  readonly #root: TrieNode<Destination> = createNode();
+  readonly #root = new TrieNode<Destination>(undefined);
   #matches = 0;
 
   /** True when no binding is left, nor any node of one. */
   get isEmpty(): boolean {
-    return isBare(this.#root);
+    return this.#root.isBare;
   }
 
   /** Adds a binding under its binding key, read as a pattern. */
   add(binding: Binding<Destination>): void {
+    const words = splitWords(binding.bindingKey);
     let node = this.#root;
-    for (const word of splitWords(binding.bindingKey)) node = child(node, word) ?? createChild(node, word);
-    node.bag = addToBag(node.bag, binding);
+    if (words.length === 0) {
+      node.bag = addToBag(node.bag, binding);
+      return;
+    }
+    for (let i = 0; i < words.length - 1; i++) node = nodeBelow(node, words[i]);
+    const last = words[words.length - 1];
+    const place = placeBelow(node, last);
+    if (place instanceof TrieNode) place.bag = addToBag(place.bag, binding);
+    else if (last === '#') nodeBelow(node, last).bag = binding;
+    else setPlace(node, last, addToBag(place, binding));
   }
 
   /** Removes a binding and the nodes that only it needed. */
   remove(binding: Binding<Destination>): void {
-    removeBelow(this.#root, splitWords(binding.bindingKey), 0, binding);
+    const words = splitWords(binding.bindingKey);
+    const { bag } = this.#root;
+    if (words.length > 0) removeBelow(this.#root, words, 0, binding);
+    else if (bag !== undefined) this.#root.bag = removeFromBag(bag, binding);
   }
 
   /** Appends the destinations of every pattern that matches the routing key. */
   match(routingKey: string, into: Destination[]): void {
     this.#matches++;
-    // A node that is no `#` has one way to it, from its parent a word before, so `exact` never holds one twice. A `#` node
+    // A place that is no end of a `#` has one way to it, from its node a word before, so `exact` never holds one twice. A `#` node
     // that was reached stays reached, for it takes any words: `open` only grows, and `lastMatch` keeps it free of doubles.
-    let exact: TrieNode<Destination>[] = [this.#root];
-    const open: TrieNode<Destination>[] = [];
+    let exact: Place<Destination>[] = [this.#root];
+    const open: HashNode<Destination>[] = [];
     this.#open(this.#root, open);
     for (const word of splitWords(routingKey)) {
-      const next: TrieNode<Destination>[] = [];
-      for (const node of exact) step(node, word, next);
+      const next: Place<Destination>[] = [];
+      for (const place of exact) if (place instanceof TrieNode) step(place, word, next);
       for (const node of open) step(node, word, next);
-      for (const node of next) this.#open(node, open);
+      for (const place of next) if (place instanceof TrieNode) this.#open(place, open);
       exact = next;
     }
-    collectNodes(exact, into);
-    collectNodes(open, into);
+    for (const place of exact) collectPlace(place, into);
+    for (const node of open) collectPlace(node, into);
   }
 
   /** Appends the `#` nodes that stand right below a node: they match without another word. */
-  #open(node: TrieNode<Destination>, open: TrieNode<Destination>[]): void {
-    let hash = node.hash;
+  #open(node: TrieNode<Destination>, open: HashNode<Destination>[]): void {
+    let { hash } = node;
     while (hash !== undefined && hash.lastMatch !== this.#matches) {
       hash.lastMatch = this.#matches;
       open.push(hash);
@@ -73,28 +103,34 @@ export class TopicTrie<Destination> {
   }
 }
 
-function createNode<D>(): TrieNode<D> {
-  return { words: undefined, star: undefined, hash: undefined, bag: undefined, lastMatch: 0 };
-}
-
-function child<D>(node: TrieNode<D>, word: string): TrieNode<D> | undefined {
+function placeBelow<D>(node: TrieNode<D>, word: string): Place<D> | undefined {
   if (word === '*') return node.star;
   if (word === '#') return node.hash;
   return node.words?.get(word);
 }
 
-function createChild<D>(node: TrieNode<D>, word: string): TrieNode<D> {
-  const created = createNode<D>();
-  if (word === '*') node.star = created;
-  else if (word === '#') node.hash = created;
+function setPlace<D>(node: TrieNode<D>, word: string, place: Place<D>): void {
+  if (word === '*') node.star = place;
   else {
     node.words ??= new Map();
-    node.words.set(word, created);
+    node.words.set(word, place);
   }
+}
+
+/** The node that a word leads to: made when there is none, or there are only bindings. */
+function nodeBelow<D>(node: TrieNode<D>, word: string): TrieNode<D> {
+  const place = placeBelow(node, word);
+  if (place instanceof TrieNode) return place;
+  if (word === '#') {
+    node.hash = new HashNode<D>(undefined);
+    return node.hash;
+  }
+  const created = new TrieNode<D>(place);
+  setPlace(node, word, created);
   return created;
 }
 
-function deleteChild<D>(node: TrieNode<D>, word: string): void {
+function deletePlace<D>(node: TrieNode<D>, word: string): void {
   if (word === '*') node.star = undefined;
   else if (word === '#') node.hash = undefined;
   else if (node.words !== undefined) {
@@ -103,31 +139,31 @@ function deleteChild<D>(node: TrieNode<D>, word: string): void {
   }
 }
 
-/** Follows `words` from the one at `index` to the binding's node; on the way back, drops the nodes left bare. */
+/** Follows `words` from the one at `index` to the binding's place; on the way back, drops the nodes left bare. */
 function removeBelow<D>(node: TrieNode<D>, words: readonly string[], index: number, binding: Binding<D>): void {
-  if (index === words.length) {
-    if (node.bag !== undefined) node.bag = removeFromBag(node.bag, binding);
-    return;
+  const word = words[index];
+  const place = placeBelow(node, word);
+  if (place === undefined) return;
+  const isLast = index === words.length - 1;
+  if (place instanceof TrieNode) {
+    if (!isLast) removeBelow(place, words, index + 1, binding);
+    else if (place.bag !== undefined) place.bag = removeFromBag(place.bag, binding);
+    if (place.isBare) deletePlace(node, word);
+  } else if (isLast) {
+    const rest = removeFromBag(place, binding);
+    if (rest === undefined) deletePlace(node, word);
+    else setPlace(node, word, rest);
   }
-  const next = child(node, words[index]);
-  if (next === undefined) return;
-  removeBelow(next, words, index + 1, binding);
-  if (isBare(next)) deleteChild(node, words[index]);
 }
 
-function isBare(node: TrieNode<unknown>): boolean {
-  return node.bag === undefined && node.words === undefined && node.star === undefined && node.hash === undefined;
-}
-
-/** Appends the children that one word leads to. */
-function step<D>(node: TrieNode<D>, word: string, next: TrieNode<D>[]): void {
+/** Appends the places that one word leads to. */
+function step<D>(node: TrieNode<D>, word: string, next: Place<D>[]): void {
   const literal = node.words?.get(word);
   if (literal !== undefined) next.push(literal);
   if (node.star !== undefined) next.push(node.star);
 }
 
-function collectNodes<D>(nodes: readonly TrieNode<D>[], into: D[]): void {
-  for (const node of nodes) {
-    if (node.bag !== undefined) collectBag(node.bag, into);
-  }
+function collectPlace<D>(place: Place<D>, into: D[]): void {
+  const bag = place instanceof TrieNode ? place.bag : place;
+  if (bag !== undefined) collectBag(bag, into);
 }

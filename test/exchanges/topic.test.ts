@@ -73,6 +73,29 @@ t.test('matching takes a bounded number of steps for any pattern', async (t) => 
   t.same(routed(router, `${key}.b`), patterns.sort());
 });
 
+t.test('after some are unbound, the others route as before', async () => {
+  const bound = fc.record({ pattern: patternKey, stays: fc.boolean(), again: fc.boolean() });
+  fc.assert(
+    fc.property(fc.array(bound, { maxLength: 16 }), fc.array(routingKey), (patterns, keys) => {
+      const bindings = patterns.map(({ pattern }, index) => binding(`${index}`, pattern));
+      const router = routerOf(topicExchange, ...bindings);
+      const some = (wanted: (each: (typeof patterns)[number]) => boolean) =>
+        bindings.filter((_, i) => wanted(patterns[i]));
+      for (const each of some(({ stays }) => !stays)) router.unbind(each);
+      for (const each of some(({ stays, again }) => !stays && again)) router.bind(each);
+      return keys.every((key) => {
+        const expected = some(
+          ({ pattern, stays, again }) => (stays || again) && matches(splitWords(pattern), splitWords(key)),
+        );
+        return (
+          JSON.stringify(routed(router, key)) === JSON.stringify(expected.map(({ destination }) => destination).sort())
+        );
+      });
+    }),
+    { numRuns: 500 },
+  );
+});
+
 t.test('unbinding leaves no node behind', async () => {
   fc.assert(
     fc.property(fc.array(patternKey, { maxLength: 20 }), fc.integer(), (patterns, seed) => {
