@@ -49,14 +49,22 @@ export class Route {
 }
 
 const FEWEST_SLOTS = 64;
-const MOST_SLOTS = 16_384;
+/** In any case up to so many: 5 MB of routes that may be of no further use. */
+const PLENTY_OF_SLOTS = 16_384;
+const MOST_SLOTS = 131_072;
+/** Slots that a route may have: the more, the fewer that are in use have to go. Their hashes share a line of the processor's cache. */
+const WAYS = 8;
 
 /**
- * A bounded cache of routes: pairs of slots by hash, the older of a pair makes room. It knows what the topology told it of a
+ * A bounded cache of routes: sets of slots by hash, the oldest of a set makes room. It knows what the topology told it of a
  * route until it is told that this changed; nothing is ever known of routes that are not in it.
  */
 export class RouteCache {
+  /** How many queues and bindings there are, kept by the topology: about so many routes may be used again and again. */
+  ends = 0;
   #slots: (Route | undefined)[] = new Array(FEWEST_SLOTS);
+  /** Of the routes in the slots: most that are looked at are others, which need not be fetched to see that. */
+  #hashes = new Int32Array(FEWEST_SLOTS);
   #count = 0;
   /** Those of the default exchange whose queues are known. They depend on nothing but the queue that their key names. */
   readonly #byQueue = new Map<string, Route>();
@@ -66,12 +74,13 @@ export class RouteCache {
   /** The route that the two short strings from `start` to `end` name, new or known. */
   find(buffer: Buffer, start: number, end: number): Route {
     const hash = hashBytes(buffer, start, end);
-    const slots = this.#slots;
-    const slot = hash & (slots.length - 1);
-    const first = slots[slot];
-    if (first !== undefined && first.hash === hash && first.matches(buffer, start, end)) return first;
-    const second = slots[slot ^ 1];
-    if (second !== undefined && second.hash === hash && second.matches(buffer, start, end)) return second;
+    const hashes = this.#hashes;
+    const from = firstSlot(hash, hashes.length);
+    for (let slot = from; slot < from + WAYS; slot++) {
+      if (hashes[slot] !== hash) continue;
+      const route = this.#slots[slot];
+      if (route?.matches(buffer, start, end)) return route;
+    }
     const route = new Route(Buffer.from(buffer.subarray(start, end)), hash);
     this.#insert(route);
     return route;
@@ -110,8 +119,8 @@ export class RouteCache {
   /** Routes whose meaning changed go altogether: names that live once would else stay until others need their slots. */
   #drop(route: Route): void {
     const slots = this.#slots;
-    const slot = route.hash & (slots.length - 1);
-    slots[slots[slot] === route ? slot : slot ^ 1] = undefined;
+    const from = firstSlot(route.hash, slots.length);
+    for (let slot = from; slot < from + WAYS; slot++) if (slots[slot] === route) slots[slot] = undefined;
     this.#count--;
     this.#forget(route);
   }
@@ -129,30 +138,49 @@ export class RouteCache {
   }
 
   #insert(route: Route): void {
-    if (this.#count * 2 >= this.#slots.length && this.#slots.length < MOST_SLOTS) this.#grow();
+    if (this.#count * 2 >= this.#slots.length && this.#mayGrow()) this.#grow();
     route.isCached = true;
     this.#place(route);
   }
 
+  #mayGrow(): boolean {
+    const { length } = this.#slots;
+    return length < PLENTY_OF_SLOTS || length < Math.min(MOST_SLOTS, 2 * this.ends);
+  }
+
+  /** Puts it first in its set; the others move on until one finds a free slot, or the last one goes. */
   #place(route: Route): void {
-    const slots = this.#slots;
-    const slot = route.hash & (slots.length - 1);
-    const first = slots[slot];
-    const second = slots[slot ^ 1];
-    if (first === undefined || second === undefined) this.#count++;
-    else this.#forget(second);
-    if (first !== undefined) slots[slot ^ 1] = first;
-    slots[slot] = route;
+    const from = firstSlot(route.hash, this.#slots.length);
+    let moving = route;
+    for (let slot = from; slot < from + WAYS; slot++) {
+      const next = this.#slots[slot];
+      this.#slots[slot] = moving;
+      this.#hashes[slot] = moving.hash;
+      if (next === undefined) {
+        this.#count++;
+        return;
+      }
+      moving = next;
+    }
+    this.#forget(moving);
   }
 
   #grow(): void {
     const old = this.#slots;
-    this.#slots = new Array(old.length * 4);
+    this.#slots = new Array(old.length * 2);
+    this.#hashes = new Int32Array(old.length * 2);
     this.#count = 0;
-    for (const route of old) {
+    // The oldest of a set come last.
+    for (let slot = old.length - 1; slot >= 0; slot--) {
+      const route = old[slot];
       if (route !== undefined) this.#place(route);
     }
   }
+}
+
+/** Where the set of slots for a hash begins. */
+function firstSlot(hash: number, slots: number): number {
+  return hash & (slots - WAYS);
 }
 
 /** FNV-1a over the bytes, with a final mix, since only the low bits choose the slot. */

@@ -93,6 +93,7 @@ export class Topology {
     this.exchanges.delete(exchange.name);
     this.#changed(exchange);
     for (const binding of exchange.outgoing) {
+      this.#routes.ends--;
       binding.destination.bindings.delete(binding);
       this.#unlogBinding(binding);
     }
@@ -105,11 +106,12 @@ export class Topology {
 
   addQueue(queue: Queue): void {
     this.queues.set(queue.name, queue);
+    this.#routes.ends++;
     this.#routes.queueChanged(queue.name);
   }
 
   removeQueue(queue: Queue): void {
-    this.queues.delete(queue.name);
+    if (this.queues.delete(queue.name)) this.#routes.ends--;
     queue.settings.owner?.ownedQueues.delete(queue);
     this.#routes.queueChanged(queue.name);
     for (const binding of [...queue.bindings]) this.#removeOutgoing(binding);
@@ -120,6 +122,7 @@ export class Topology {
     binding.source.outgoing.add(binding);
     binding.source.router.bind(binding);
     binding.destination.bindings.add(binding);
+    this.#routes.ends++;
     this.#changed(binding.source);
   }
 
@@ -160,6 +163,7 @@ export class Topology {
   #removeOutgoing(binding: Binding): void {
     const { source } = binding;
     source.outgoing.delete(binding);
+    this.#routes.ends--;
     source.router.unbind(binding);
     this.#changed(source);
     this.#unlogBinding(binding);

@@ -5,10 +5,14 @@ import { encodeShortString, shortStringSize } from '../../codec/strings.ts';
 import type { Exchange } from '../../lib/core/exchange.ts';
 import type { MessageTarget } from '../../lib/core/queue.ts';
 import { type Route, RouteCache } from '../../lib/core/route.ts';
+import type { VirtualHost } from '../../lib/core/virtual-host.ts';
 import { anyString } from '../codec/arbitraries.ts';
-import { createVirtualHost } from './virtual-host-helper.ts';
+import { ownerOf, queueSettings } from './helper.ts';
+import { bindingTo, createVirtualHost, exchangeSettings } from './virtual-host-helper.ts';
 
 const MOST_ROUTES = 16_384;
+const OWNER = ownerOf();
+const NO_CONDITIONS = { ifUnused: false, ifEmpty: false };
 
 /** Two short strings, with bytes before and behind that are none of theirs. */
 function encoded(exchange: string, routingKey: string): { buffer: Buffer; start: number; end: number } {
@@ -83,7 +87,7 @@ t.test('the cache gives the same route again, for any number of names that it ha
   const cache = new RouteCache();
   const routes = Array.from({ length: 20 }, (_, i) => find(cache, 'x', `key ${i}`));
   const again = Array.from({ length: 20 }, (_, i) => find(cache, 'x', `key ${i}`));
-  t.ok(routes.filter((route, i) => route === again[i]).length >= 15, 'but for a few that met in a pair of slots');
+  t.ok(routes.filter((route, i) => route === again[i]).length >= 15, 'but for a few that met in a set of slots');
 });
 
 t.test('a queue that comes or goes concerns the one route of the default exchange that names it', async (t) => {
@@ -136,7 +140,7 @@ t.test('nothing is known of a route that made room, since no change would reach 
 });
 
 t.test('a route that met others in its slots is right all the same', async () => {
-  // 64 slots at first: with so many keys every pair of slots has had more than two routes.
+  // 64 slots at first: with so many keys every set of slots has had more than eight routes.
   const keys = fc.array(fc.nat({ max: 500 }), { minLength: 200, maxLength: 600 });
   fc.assert(
     fc.property(keys, (numbers) => {
@@ -150,19 +154,21 @@ t.test('a route that met others in its slots is right all the same', async () =>
   );
 });
 
-t.test('the two used last of a pair of slots stay', async (t) => {
+t.test('the eight made last of a set of slots stay', async (t) => {
   const cache = new RouteCache();
   const first = find(cache, 'x', '0');
-  // The cache starts with 64 slots and looks at the low bits of the hash: these all belong into the pair of the first.
-  const others: Route[] = [];
-  for (let i = 1; others.length < 2; i++) {
-    const route = find(new RouteCache(), 'x', `${i}`);
-    if ((route.hash & 63) >> 1 === (first.hash & 63) >> 1 && (route.hash & 1) === (first.hash & 1)) others.push(route);
+  // The cache starts with 64 slots and looks at the low bits of the hash: these all belong into the set of the first.
+  const others: string[] = [];
+  for (let i = 1; others.length < 8; i++) {
+    const { hash, routingKey } = find(new RouteCache(), 'x', `${i}`);
+    if ((hash & 63) >> 3 === (first.hash & 63) >> 3) others.push(routingKey);
   }
-  const [second, third] = others.map(({ routingKey }) => find(cache, 'x', routingKey));
-  t.equal(find(cache, 'x', second.routingKey), second);
-  t.equal(find(cache, 'x', third.routingKey), third);
+  const [second, ...rest] = others.slice(0, 7).map((key) => find(cache, 'x', key));
+  t.equal(find(cache, 'x', '0'), first);
+  const last = find(cache, 'x', others[7]);
+  for (const route of [second, ...rest, last]) t.equal(find(cache, 'x', route.routingKey), route);
   t.not(find(cache, 'x', '0'), first, 'the oldest made room');
+  t.notOk(first.isCached);
 });
 
 t.test('the cache is bounded', async (t) => {
@@ -172,4 +178,55 @@ t.test('the cache is bounded', async (t) => {
   const kept = routes.filter((route, i) => find(cache, 'x', `${i}`) === route);
   t.ok(kept.length <= MOST_ROUTES, `${kept.length} of ${total} stayed`);
   t.equal(find(cache, 'x', `${total - 1}`).routingKey, `${total - 1}`);
+});
+
+t.test('with as many queues and bindings there is room for the routes of all', async (t) => {
+  const cache = new RouteCache();
+  cache.ends = 2 * MOST_ROUTES;
+  const total = cache.ends;
+  const routes = Array.from({ length: total }, (_, i) => find(cache, 'x', `${i}`));
+  const kept = routes.filter((route, i) => find(cache, 'x', `${i}`) === route);
+  t.ok(kept.length > 0.9 * total, `${kept.length} of ${total} stayed`);
+});
+
+/** How many of so many keys of an exchange have the same route again. */
+function keptRoutes(host: VirtualHost, total: number): number {
+  const ask = (key: number): Route => {
+    const { buffer, start, end } = encoded('x', `${key}`);
+    return host.findRoute(buffer, start, end);
+  };
+  const routes = Array.from({ length: total }, (_, key) => ask(key));
+  return routes.filter((route, key) => ask(key) === route).length;
+}
+
+t.test('queues and bindings make room for routes while they are there', async (t) => {
+  const TOTAL = 1.5 * MOST_ROUTES;
+  const numbers = Array.from({ length: TOTAL }, (_, i) => `${i}`);
+  const bindAll = (host: VirtualHost): void => {
+    host.declareExchange(exchangeSettings());
+    host.declareQueue(queueSettings({ name: 'q' }));
+    for (const key of numbers) host.bind(bindingTo('x', 'queue', 'q', key), OWNER);
+  };
+  const withQueues = createVirtualHost();
+  for (const name of numbers) withQueues.declareQueue(queueSettings({ name }));
+  t.ok(keptRoutes(withQueues, TOTAL) > 0.9 * TOTAL);
+  const withBindings = createVirtualHost();
+  bindAll(withBindings);
+  t.ok(keptRoutes(withBindings, TOTAL) > 0.9 * TOTAL);
+
+  const withoutQueues = createVirtualHost();
+  for (const name of numbers) withoutQueues.declareQueue(queueSettings({ name }));
+  for (const name of numbers) withoutQueues.deleteQueue(name, NO_CONDITIONS, OWNER);
+  const withoutBindings = createVirtualHost();
+  bindAll(withoutBindings);
+  for (const key of numbers) withoutBindings.unbind(bindingTo('x', 'queue', 'q', key), OWNER);
+  const withoutExchange = createVirtualHost();
+  bindAll(withoutExchange);
+  withoutExchange.deleteExchange('x', false);
+  const withoutQueue = createVirtualHost();
+  bindAll(withoutQueue);
+  withoutQueue.deleteQueue('q', NO_CONDITIONS, OWNER);
+  for (const host of [withoutQueues, withoutBindings, withoutExchange, withoutQueue]) {
+    t.ok(keptRoutes(host, TOTAL) <= MOST_ROUTES);
+  }
 });
