@@ -8,9 +8,8 @@ import { atMost, count, type Group, megabytes, percent, quantile, type Report } 
 const SAMPLE_MS = 1000;
 /** Of the time: until then code is compiled and the heap finds its size. */
 const WARM_UP_SHARE = 0.1;
-/** Of the time: what memory is averaged over at the beginning and at the end of the second half. */
-const WINDOW_SHARE = 0.1;
 const MOST_RISE = 0.05;
+const MOST_P99_MS = 10;
 const TICK_MS = 2;
 
 interface Load {
@@ -102,15 +101,15 @@ async function measure(report: Report, load: Load, minutes: number): Promise<voi
   const { pauses } = await broker.lookInside();
   await deliveries.reached(published);
 
+  // Collections of the whole heap are some 40 s apart, and memory rises between them: each quarter of ten minutes has several.
   const half = samples.slice(samples.length >> 1);
-  const window = Math.max(1, Math.round(samples.length * WINDOW_SHARE));
-  const [begin, end] = [mean(half.slice(0, window)), mean(half.slice(-window))];
-  const rise = end / begin - 1;
+  const [third, fourth] = [half.slice(0, half.length >> 1), half.slice(half.length >> 1)].map(mean);
+  const rise = fourth / third - 1;
   const bounds = `${megabytes(Math.min(...half))} to ${megabytes(Math.max(...half))}`;
   const speed = `${count(Math.round(inTime / seconds))} messages/s, ${((cpu / seconds) * 100).toFixed(0)} % CPU`;
   report(
     `memory, ${load.name}, ${count(minutes)} min`,
-    `second half of the time: ${megabytes(begin)} at its begin, ${megabytes(end)} at its end (${percent(rise)}), within ${bounds}; ${speed}; all delivered`,
+    `${megabytes(third)} in the third quarter of the time, ${megabytes(fourth)} in the fourth (${percent(rise)}), within ${bounds}; ${speed}; all delivered`,
     { text: `${percent(MOST_RISE)} at most`, met: rise <= MOST_RISE },
   );
   const times = pauses.map(([, milliseconds]) => milliseconds);
@@ -123,7 +122,7 @@ async function measure(report: Report, load: Load, minutes: number): Promise<voi
   report(
     `garbage collections, ${load.name}`,
     `p50 ${p50.toFixed(2)} ms, p99 ${p99.toFixed(2)} ms, most ${most.toFixed(2)} ms; ${share} % of the time; ${kinds.join(', ')}; the machine let the broker wait for a core ${((waited / seconds) * 100).toFixed(1)} % of the time`,
-    atMost(most, 10, 'ms'),
+    atMost(p99, MOST_P99_MS, 'ms at p99'),
   );
 }
 
