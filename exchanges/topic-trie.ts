@@ -52,17 +52,11 @@ export class TopicTrie<Destination> {
   /** Adds a binding under its binding key, read as a pattern. */
   add(binding: Binding<Destination>): void {
     const words = splitWords(binding.bindingKey);
+    const last = words.pop();
     let node = this.#root;
-    if (words.length === 0) {
-      node.bag = addToBag(node.bag, binding);
-      return;
-    }
-    for (let i = 0; i < words.length - 1; i++) node = nodeBelow(node, words[i]);
-    const last = words[words.length - 1];
-    const place = placeBelow(node, last);
-    if (place instanceof TrieNode) place.bag = addToBag(place.bag, binding);
-    else if (last === '#') nodeBelow(node, last).bag = binding;
-    else setPlace(node, last, addToBag(place, binding));
+    for (const word of words) node = nodeBelow(node, word);
+    if (last !== undefined) addBelow(node, last, binding);
+    else node.bag = addToBag(node.bag, binding);
   }
 
   /** Removes a binding and the nodes that only it needed. */
@@ -128,6 +122,17 @@ function nodeBelow<D>(node: TrieNode<D>, word: string): TrieNode<D> {
   const created = new TrieNode<D>(place);
   setPlace(node, word, created);
   return created;
+}
+
+/** Adds a binding whose pattern ends with this word. */
+function addBelow<D>(node: TrieNode<D>, word: string, binding: Binding<D>): void {
+  const place = placeBelow(node, word);
+  if (place instanceof TrieNode || word === '#') {
+    const end = nodeBelow(node, word);
+    end.bag = addToBag(end.bag, binding);
+  } else {
+    setPlace(node, word, addToBag(place, binding));
+  }
 }
 
 function deletePlace<D>(node: TrieNode<D>, word: string): void {

@@ -109,9 +109,13 @@ interface ServerHandle {
   onconnection(error: number, accepted?: { useUserBuffer?: unknown }): void;
 }
 
+function handleOf(server: Server): ServerHandle {
+  return (server as unknown as { readonly _handle: ServerHandle })._handle;
+}
+
 t.test('where handles are of another kind, the sockets are those of the server', async (t) => {
   const { server, dial } = await listen(t, () => t.fail('it shares a buffer without being able to'));
-  const { _handle: handle } = server as unknown as { readonly _handle: ServerHandle };
+  const handle = handleOf(server);
   const { onconnection } = handle;
   handle.onconnection = (error, accepted) => {
     if (accepted !== undefined) accepted.useUserBuffer = undefined;
@@ -138,10 +142,9 @@ t.test('a server that does not listen yet keeps its sockets', async (t) => {
 
 t.test('what can not be accepted is an error of the server', async (t) => {
   const { server } = await listen(t, () => t.fail('there is none'));
-  const { _handle: handle } = server as unknown as { readonly _handle: ServerHandle };
   const EMFILE = -24;
   const failed = once(server, 'error');
-  handle.onconnection(EMFILE);
+  handleOf(server).onconnection(EMFILE);
   t.match(await failed, [{ code: 'EMFILE', syscall: 'accept' }]);
 });
 

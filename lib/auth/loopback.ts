@@ -3,7 +3,6 @@
 /** True for 127.0.0.0/8, ::1 and IPv4 loopback within IPv6; false when the address is unknown. */
 export function isLoopbackAddress(address: string | undefined): boolean {
   if (address === undefined) return false;
-  if (address === '127.0.0.1') return true;
   const bare = address.toLowerCase().replace(/%.*$/, '');
   if (bare === '::1' || bare === '0:0:0:0:0:0:0:1') return true;
   const octets = bare.replace(/^::ffff:/, '').split('.');

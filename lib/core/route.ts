@@ -51,6 +51,7 @@ export class Route {
 const FEWEST_SLOTS = 64;
 /** In any case up to so many: 5 MB of routes that may be of no further use. */
 const PLENTY_OF_SLOTS = 16_384;
+/** Where there are as many queues and bindings, which take as much themselves: 40 MB of routes. */
 const MOST_SLOTS = 131_072;
 /** Slots that a route may have: the more, the fewer that are in use have to go. Their hashes share a line of the processor's cache. */
 const WAYS = 8;
