@@ -2,12 +2,10 @@
 // functions are for hot loops, which keep their own offset and check their own end.
 import { crc32 } from 'node:zlib';
 import { decodeFieldTable, emptyFieldTable, type FieldTable } from '../../codec/field-table.ts';
+import { joinSafeUInt64 } from '../../codec/integers.ts';
 import { decodeString } from '../../codec/strings.ts';
 import { PositionSet } from './position-set.ts';
 
-const TWO_32 = 0x1_0000_0000;
-/** High 32 bits of Number.MAX_SAFE_INTEGER. */
-const SAFE_HIGH = 0x1f_ffff;
 const VARINT_MAX_BYTES = 8;
 /** Up to this many bytes a loop beats zlib's CRC, whose call costs more than the bytes do (measured on Node 20). */
 const CRC_LOOP_MAX = 160;
@@ -86,11 +84,16 @@ export function readU32(buffer: Buffer, offset: number): number {
   return (buffer[offset] | (buffer[offset + 1] << 8) | (buffer[offset + 2] << 16) | (buffer[offset + 3] << 24)) >>> 0;
 }
 
+/** Little-endian; the bytes are there. -1 when it is above 2^53 - 1. */
+export function readSafeU64(buffer: Buffer, offset: number): number {
+  return joinSafeUInt64(readU32(buffer, offset + 4), readU32(buffer, offset));
+}
+
 /** Little-endian; the bytes are there. @throws FormatError over 2^53 - 1 */
 export function readU64(buffer: Buffer, offset: number): number {
-  const high = readU32(buffer, offset + 4);
-  if (high > SAFE_HIGH) throw new FormatError('an integer is above 2^53 - 1', offset);
-  return high * TWO_32 + readU32(buffer, offset);
+  const value = readSafeU64(buffer, offset);
+  if (value < 0) throw new FormatError('an integer is above 2^53 - 1', offset);
+  return value;
 }
 
 /** A route's exchange and key have to fill its bytes exactly, or whoever decodes it would read what is not there. */

@@ -1,7 +1,7 @@
 // Records: what a segment and the checkpoint consist of, each with a sequence and a checksum, so that after a crash all of a
 // record counts or nothing. Scanning tells a torn end, which is what a crash leaves, from damage, which it does not.
 import { crc32 } from 'node:zlib';
-import { crcOfRange, readU32 } from './byte-reader.ts';
+import { crcOfRange, readSafeU64, readU32 } from './byte-reader.ts';
 import { putU32, putU64 } from './byte-writer.ts';
 
 export const RECORD_HEADER_BYTES = 20;
@@ -11,8 +11,6 @@ export const RECORD_PAYLOAD_LIMIT = 0x1_0000_0000;
 const MAGIC = 0x4452434c;
 const MAGIC_BYTES = Buffer.from('LCRD', 'latin1');
 const CRC_AT = 16;
-const SAFE_HIGH = 0x1f_ffff;
-const TWO_32 = 0x1_0000_0000;
 /** What the search behind a bad record may spend on checksums, in multiples of the buffer's length. */
 const SEARCH_BUDGET = 64;
 
@@ -97,8 +95,7 @@ function recordProblem(buffer: Buffer, at: number, end: number, expected: number
 
 /** The sequence of the header at an offset; -1 when it is above 2^53 - 1. */
 function sequenceAt(buffer: Buffer, at: number): number {
-  const high = readU32(buffer, at + 12);
-  return high > SAFE_HIGH ? -1 : high * TWO_32 + readU32(buffer, at + 8);
+  return readSafeU64(buffer, at + 8);
 }
 
 /** True when the record at an offset has a good checksum, were its payload so many bytes long. */

@@ -3,11 +3,10 @@
 
 import { BASIC_CLASS, CONTENT_HEADER_SIZE } from '../../../codec/frame-writer.ts';
 import { BASIC_PUBLISH } from '../../../codec/generated/methods.ts';
-import { readUInt16, readUInt32 } from '../../../codec/integers.ts';
+import { joinUInt64, readUInt16, readUInt32 } from '../../../codec/integers.ts';
 import { AmqpError } from './amqp-error.ts';
 import type { PartialBodies } from './partial-bodies.ts';
 
-const TWO_TO_32 = 0x1_0000_0000;
 /** A body up to this size that comes in pieces is put together; a larger one stays in its pieces. */
 const CONTIGUOUS_BYTES = 64 * 1024;
 /** Pieces smaller than this are copied together, so that a body in crumbs does not cost a buffer object a crumb. */
@@ -71,7 +70,7 @@ export class ContentAssembler {
     this.propertiesBuffer = buffer;
     this.propertiesStart = start + CONTENT_HEADER_SIZE;
     this.propertiesEnd = end;
-    this.bodySize = readUInt32(buffer, start + 4) * TWO_TO_32 + readUInt32(buffer, start + 8);
+    this.bodySize = joinUInt64(readUInt32(buffer, start + 4), readUInt32(buffer, start + 8));
     this.bodyBuffer = buffer;
     this.bodyStart = this.propertiesEnd;
     this.pieces = null;
