@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { newestSegment } from '../helper/segment-files.ts';
 import { Experiment, type ExperimentOptions } from './experiment.ts';
-import type { FindingKind } from './findings.ts';
+import type { Figures, FindingKind } from './findings.ts';
 import type { KillPlan } from './kill-plan.ts';
 
 // A machine that is busy with other tests takes its time to start brokers.
@@ -18,15 +18,27 @@ const KILLS = 6;
 const AT_REST: KillPlan = { moment: 'started', nth: 1, delayMs: 500, how: 'rest', stopMs: 0, latestMs: 10_000 };
 const IN_FLIGHT: KillPlan = { ...AT_REST, how: 'kill' };
 
-t.test(`what was confirmed survives ${KILLS} kills, CRASH_SEED=${seed}`, async (t) => {
+/** What one more short life brings where a slow disk or the dice brought too little. */
+function hasHappened({ acknowledged, commits, deadLetters, pagedExpiring, pagedDelayed }: Figures): boolean {
+  return Math.min(acknowledged, commits, deadLetters, pagedExpiring, pagedDelayed) > 0;
+}
+
+t.test(`what was confirmed survives ${KILLS} kills or more, CRASH_SEED=${seed}`, async (t) => {
   // Not in a folder of tap's, which goes with the test: after a failure the data must stay.
   const folder = mkdtempSync(join(tmpdir(), 'leveret-crash-'));
-  const experiment = new Experiment({ seed, kills: KILLS, folder, brief: true });
+  const experiment = new Experiment({
+    seed,
+    kills: KILLS,
+    isEnough: hasHappened,
+    deadlineMs: 90_000,
+    folder,
+    brief: true,
+  });
   await experiment.run();
   const { findings, figures } = experiment.model;
   if (findings.total > 0) t.fail(experiment.failure());
   else experiment.clean();
-  t.equal(figures.kills, KILLS);
+  t.ok(figures.kills >= KILLS);
   t.ok(figures.confirmed > 0 && figures.acknowledged > 0 && figures.commits > 0, 'and clients came to something');
   t.ok(figures.deadLetters > 0 && figures.delayed > 0 && figures.expired > 0, 'and so did time');
   t.ok(figures.pagedExpiring > 0 && figures.pagedDelayed > 0, 'which messages spent on disk');

@@ -5,7 +5,7 @@ import { BrokerProcess } from './broker-process.ts';
 import { CHAIN_PLANS } from './chain-plans.ts';
 import { Consumer } from './consumer.ts';
 import { Courier } from './courier.ts';
-import type { FindingKind } from './findings.ts';
+import type { Figures, FindingKind } from './findings.ts';
 import { drawPlan, Executioner, FolderWatch, type KillPlan } from './kill-plan.ts';
 import { MessageFactory } from './messages.ts';
 import { Model } from './model.ts';
@@ -29,6 +29,8 @@ export interface ExperimentOptions {
   readonly kills: number;
   /** Ends it earlier. */
   readonly deadlineMs?: number;
+  /** More deaths, until so much has happened: how many that takes is the machine's doing. */
+  readonly isEnough?: (figures: Figures) => boolean;
   /** `none` for a broker that keeps nothing: it must be found out. */
   readonly folder: string;
   /** Always the same, for tests of the experiment itself. */
@@ -94,8 +96,8 @@ export class Experiment {
   /** Runs to the end, or to the first finding. */
   async run(): Promise<void> {
     const { model } = this;
-    const { seed, kills, deadlineMs = Number.POSITIVE_INFINITY, print, plan, afterDeath } = this.#options;
-    while (model.figures.kills < kills && performance.now() - this.#startedAt < deadlineMs && this.#isGood) {
+    const { seed, print, plan, afterDeath } = this.#options;
+    while (this.#isGood && !this.#isOver) {
       const { life } = model;
       this.#life = life;
       const dice = diceOf(seed, life);
@@ -148,6 +150,13 @@ export class Experiment {
     const { folder } = this.#options;
     if (folder === 'none') return;
     for (const path of [folder, `${folder}.before`]) rmSync(path, { recursive: true, force: true });
+  }
+
+  get #isOver(): boolean {
+    const { kills, deadlineMs = Number.POSITIVE_INFINITY, isEnough } = this.#options;
+    if (performance.now() - this.#startedAt >= deadlineMs) return true;
+    const { figures } = this.model;
+    return figures.kills >= kills && isEnough?.(figures) !== false;
   }
 
   get #isGood(): boolean {
