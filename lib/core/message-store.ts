@@ -33,8 +33,8 @@ export interface QueueStore {
   moved(message: Message, position: number): void;
   /** A message was delivered: `StoredQueue.levels` moved. */
   delivered(): void;
-  /** A message that had been delivered `deliveryCount` times came back. */
-  returned(message: Message, position: number, deliveryCount: number): void;
+  /** A message came back, or takes a new place since it did: `StoredQueue.deliveryCounts` tells how often. */
+  returned(position: number): void;
   /** Asks for the first messages that are on disk alone: `StoredQueue.loaded` is called with some, at once or later. */
   load(): void;
   /** Drops all messages that are on disk alone and returns how many there were. */

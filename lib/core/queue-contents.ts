@@ -294,7 +294,7 @@ export class QueueContents {
     const end = this.#ready.push(moved);
     this.departures.setDeliveryCount(end, returns);
     this.#keep(moved, end, null);
-    if (this.#survives) this.#store?.returned(moved, end, returns);
+    if (this.#survives) this.#store?.returned(end);
     this.#added(moved, end, true);
   }
 
@@ -315,7 +315,7 @@ export class QueueContents {
     if (!isLogged && !this.#isQuorum) return 0;
     const count = (this.departures.deliveryCounts.get(position) ?? 0) + 1;
     this.departures.setDeliveryCount(position, count);
-    if (isLogged) this.#store?.returned(message, position, count);
+    if (isLogged) this.#store?.returned(position);
     return count;
   }
 }

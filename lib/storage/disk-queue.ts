@@ -57,7 +57,8 @@ export class DiskQueue implements QueueStore {
   /** Moves when what is being read is not wanted any more. */
   #epoch = 0;
   readonly #acknowledged = new PositionSet();
-  #returned: [position: number, deliveryCount: number][] = [];
+  /** Where messages came back, as far as the log was not told. */
+  #returned: number[] = [];
   /** What the log was told of the first level, which most queues have alone. */
   #loggedDeliveredTo = 0;
   /** And of the others; null while nothing was. */
@@ -123,8 +124,8 @@ export class DiskQueue implements QueueStore {
     if (!this.#isDirty) this.#touch();
   }
 
-  returned(_message: Message, position: number, deliveryCount: number): void {
-    this.#returned.push([position, deliveryCount]);
+  returned(position: number): void {
+    this.#returned.push(position);
     if (!this.#isDirty) this.#touch();
   }
 
@@ -204,8 +205,7 @@ export class DiskQueue implements QueueStore {
     for (const { nextPosition, deliveredTo } of this.host.levels) {
       if (this.#movesOn(levelOf(nextPosition), deliveredTo)) writeDelivered(writer, this.id, deliveredTo);
     }
-    for (const [position, count] of this.#returned) writeReturned(writer, this.id, position, count);
-    if (this.#returned.length > 0) this.#returned = [];
+    if (this.#returned.length > 0) this.#writeReturned(writer);
   }
 
   /** Whether a page, or one being written, is the home of a position. */
@@ -282,6 +282,16 @@ export class DiskQueue implements QueueStore {
     const isWritten = stored.segment !== null;
     // That a queue was deleted says all about its messages.
     if (stored.drop(this, position, durability) && isWritten && !this.deleted) this.#acknowledge(position);
+  }
+
+  /** Not of what left since: it may never have been written, and then another message gets its position after a crash. */
+  #writeReturned(writer: ByteWriter): void {
+    const { deliveryCounts } = this.host;
+    for (const position of this.#returned) {
+      const count = deliveryCounts.get(position);
+      if (count !== undefined) writeReturned(writer, this.id, position, count);
+    }
+    this.#returned = [];
   }
 
   #touch(): void {

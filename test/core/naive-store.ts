@@ -77,8 +77,8 @@ export class NaiveStore implements QueueStore {
 
   delivered(): void {}
 
-  returned(message: Message, position: number, count: number): void {
-    this.log.push(`return ${bodyText(message)} at ${position}: ${count}`);
+  returned(position: number): void {
+    this.log.push(`return ${this.alive.get(position)} at ${position}: ${this.queue.deliveryCounts.get(position)}`);
   }
 
   load(): void {

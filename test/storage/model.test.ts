@@ -2,6 +2,7 @@
 // holds, in its order, with the same marks of redelivery.
 import fc from 'fast-check';
 import t from 'tap';
+import type { FieldTable } from '../../codec/field-table.ts';
 import type { Delivery, Queue } from '../../lib/core/queue.ts';
 import { sequenceOf } from '../core/helper.ts';
 import { SimulatedDisk, seededRandom } from '../helper/sim-disk.ts';
@@ -12,13 +13,17 @@ import { type Limits, StoreLife } from '../helper/store-life.ts';
 const SCALE = Number(process.env.STORE_SCALE ?? 1);
 t.setTimeout(SCALE * 110_000);
 
-const NAMES = ['a', 'b'] as const;
+const NAMES = ['a', 'b', 'quorum'] as const;
 type Name = (typeof NAMES)[number];
 
 interface Listed {
   readonly id: number;
   readonly persistent: boolean;
+  /** Messages stand in the order of these. */
+  place: number;
   wasDelivered: boolean;
+  /** How often it came back, where the queue tells of it. */
+  returns: number;
 }
 
 interface Held {
@@ -34,8 +39,9 @@ class Pair {
   readonly #history = new StoreHistory();
   #disk: SimulatedDisk;
   #life: StoreLife;
-  readonly #ready: Record<Name, Listed[]> = { a: [], b: [] };
+  readonly #ready: Record<Name, Listed[]> = { a: [], b: [], quorum: [] };
   #held: Held[] = [];
+  #places = 0;
 
   private constructor(disk: SimulatedDisk, limits: Limits, life: StoreLife) {
     this.#disk = disk;
@@ -48,14 +54,17 @@ class Pair {
     const life = await StoreLife.open(disk, limits);
     const host = life.virtualHosts.get('/');
     for (const name of NAMES) {
-      host?.declareQueue({ name, durable: true, autoDelete: false, owner: null, arguments: new Map() });
+      const type: FieldTable = new Map(name === 'quorum' ? [['x-queue-type', { type: 'S', value: name }]] : []);
+      host?.declareQueue({ name, durable: true, autoDelete: false, owner: null, arguments: type });
     }
     return new Pair(disk, limits, life);
   }
 
-  publish(name: Name, count: number, persistent: boolean, bodyBytes: number): void {
+  publish(name: Name, count: number, isPersistent: boolean, bodyBytes: number): void {
     const host = this.#life.virtualHosts.get('/');
     if (host === undefined) throw new Error('no virtual host');
+    // A quorum queue makes messages persistent.
+    const persistent = isPersistent || name === 'quorum';
     for (let i = 0; i < count; i++) {
       const content = this.#history.newContent({
         exchange: '',
@@ -65,7 +74,7 @@ class Pair {
         expiresAtMs: 0,
       });
       this.#queue(name).publish(arrive(content, host), null);
-      this.#ready[name].push({ id: content.id, persistent, wasDelivered: false });
+      this.#ready[name].push({ id: content.id, persistent, place: this.#places++, wasDelivered: false, returns: 0 });
     }
   }
 
@@ -83,6 +92,7 @@ class Pair {
       if (found !== (listed?.id ?? null)) throw new Error(`${name}: got ${found}, and not ${listed?.id}`);
       if (delivery == null || listed === undefined) return;
       if (delivery.redelivered !== listed.wasDelivered) throw new Error(`${name}: ${found} is marked wrongly`);
+      this.#same(delivery.deliveryCount, listed.returns, `${name}: returns of ${found}`);
       listed.wasDelivered = true;
       this.#held.push({ name, queue, delivery, listed });
     }
@@ -93,7 +103,13 @@ class Pair {
     const chosen = this.#held.filter((_, i) => i % each === 0);
     this.#held = this.#held.filter((_, i) => i % each !== 0);
     for (const { queue, delivery } of chosen) queue[how](delivery.message, delivery.position);
-    if (how === 'requeue') this.#giveBack(chosen);
+    if (how !== 'requeue') return;
+    for (const { name, listed } of chosen) {
+      if (name !== 'quorum') continue;
+      listed.place = this.#places++;
+      listed.returns++;
+    }
+    this.#giveBack(chosen);
   }
 
   purge(name: Name): void {
@@ -152,10 +168,10 @@ class Pair {
     await this.#life.kill();
   }
 
-  /** Back to their places, which are those of their numbers. */
+  /** Back to their places. */
   #giveBack(chosen: readonly Held[]): void {
     for (const { name, listed } of chosen) this.#ready[name].push(listed);
-    for (const name of NAMES) this.#ready[name].sort((a, b) => a.id - b.id);
+    for (const name of NAMES) this.#ready[name].sort((a, b) => a.place - b.place);
   }
 
   #queue(name: Name): Queue {
@@ -206,6 +222,19 @@ const limits = fc.record({
   segmentBytes: fc.constantFrom(1024, 4096, 16_384),
   budgetBytes: fc.constantFrom(2048, 8192, 65_536),
   fsync: fc.constantFrom('always', 'interval', 'never'),
+});
+
+t.test('what came back and was purged before that was written leaves no mark to another message', async (t) => {
+  const pair = await Pair.open(0, { segmentBytes: 1024, budgetBytes: 2048, fsync: 'always' });
+  pair.publish('quorum', 1, true, 0);
+  await pair.take('quorum', 1);
+  pair.settle(1, 'requeue');
+  pair.purge('quorum');
+  await pair.restart(true);
+  pair.publish('quorum', 1, true, 0);
+  await pair.drain();
+  await pair.end();
+  t.pass();
 });
 
 t.test('queues are lists, whatever happens to the broker', async (t) => {
