@@ -9,7 +9,7 @@ import { ConfirmedPublisher, Source } from './publishing.ts';
 import { between, diceOf } from './random.ts';
 import { Reader, type Taken } from './reading.ts';
 import { type Session, Signal } from './session.ts';
-import { FLUSH_QUEUE, SHARED_QUEUES } from './topology.ts';
+import { SHARED_QUEUES } from './topology.ts';
 
 export class Consumer implements Actor {
   readonly name: string;
@@ -186,7 +186,7 @@ class Visit {
   #flush(): void {
     const flushed = this.#unflushed;
     this.#unflushed = [];
-    this.#publisher.publish({ exchange: '', key: FLUSH_QUEUE, queues: [FLUSH_QUEUE] }, (id) => {
+    this.#publisher.flush((id) => {
       this.#ledger.flushed(flushed, id);
       this.#session.notice('flush');
     });

@@ -11,7 +11,6 @@ import type { Actor } from './publisher.ts';
 import { ConfirmedPublisher, Source } from './publishing.ts';
 import { between, diceOf } from './random.ts';
 import type { Session } from './session.ts';
-import { FLUSH_QUEUE } from './topology.ts';
 import type { Traveller } from './traveller.ts';
 
 const MAX_MESSAGES = 1000;
@@ -132,7 +131,7 @@ class Tour {
   flush(): void {
     const snapshots = Array.from(this.#unflushed, ([chain, those]) => ({ chain, snapshot: chain.snapshot(those) }));
     this.#unflushed.clear();
-    this.#publisher.publish({ exchange: '', key: FLUSH_QUEUE, queues: [FLUSH_QUEUE] }, (id) => {
+    this.#publisher.flush((id) => {
       for (const { chain, snapshot } of snapshots) chain.flushed(snapshot, id);
       this.#session.notice('flush');
     });

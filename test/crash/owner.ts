@@ -10,7 +10,6 @@ import { ConfirmedPublisher, Source } from './publishing.ts';
 import { between, diceOf } from './random.ts';
 import { Reader, type Taken } from './reading.ts';
 import type { Session } from './session.ts';
-import { FLUSH_QUEUE } from './topology.ts';
 
 const KEYS = ['red', 'blue'];
 const MAX_MESSAGES = 3000;
@@ -124,7 +123,7 @@ export class Owner implements Actor {
   #acknowledged(publisher: ConfirmedPublisher, ledger: QueueLedger, entry: Entry, flush: boolean): void {
     ledger.acknowledged(entry);
     if (!flush) return;
-    publisher.publish({ exchange: '', key: FLUSH_QUEUE, queues: [FLUSH_QUEUE] }, (id) => ledger.flushed([entry], id));
+    publisher.flush((id) => ledger.flushed([entry], id));
   }
 
   async #declare(session: Session, channel: ConfirmChannel, ledger: QueueLedger): Promise<void> {

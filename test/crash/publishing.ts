@@ -3,7 +3,7 @@ import type { ConfirmChannel } from 'amqplib';
 import type { Draft, MessageFactory, Profile } from './messages.ts';
 import type { Model } from './model.ts';
 import { type Session, Signal } from './session.ts';
-import type { Route } from './topology.ts';
+import { FLUSH_QUEUE, type Route } from './topology.ts';
 
 export interface Address {
   readonly exchange: string;
@@ -53,14 +53,16 @@ export class ConfirmedPublisher {
   }
 
   /** @param then called with the message's id when it is confirmed */
-  publish({ exchange, key, queues }: Route, then: (id: string) => void = () => {}): void {
-    const draft = this.#source.next();
-    const publication = this.#model.published(draft, queues);
-    // Mandatory wherever a queue should get it: what is returned has met a binding that is gone.
-    this.send({ exchange, key, mandatory: queues.length > 0 }, draft, () => {
-      this.#model.confirmed(publication);
-      then(draft.id);
-    });
+  publish(route: Route, then: (id: string) => void = () => {}): void {
+    this.#publish(route, this.#source.next(), then);
+  }
+
+  /** As `publish`: when this message is confirmed, what was acknowledged on the channel before it is on disk. */
+  flush(then: (id: string) => void): void {
+    let draft = this.#source.next();
+    // The confirm of a transient one tells nothing of the disk.
+    while (draft.transient) draft = this.#source.next();
+    this.#publish({ exchange: '', key: FLUSH_QUEUE, queues: [FLUSH_QUEUE] }, draft, then);
   }
 
   /** Publishes what is noted already. */
@@ -78,6 +80,15 @@ export class ConfirmedPublisher {
       }
     });
     if (!fits) this.#isFull = true;
+  }
+
+  #publish({ exchange, key, queues }: Route, draft: Draft, then: (id: string) => void): void {
+    const publication = this.#model.published(draft, queues);
+    // Mandatory wherever a queue should get it: what is returned has met a binding that is gone.
+    this.send({ exchange, key, mandatory: queues.length > 0 }, draft, () => {
+      this.#model.confirmed(publication);
+      then(draft.id);
+    });
   }
 
   /** Resolves when fewer than so many messages are unconfirmed, and the socket takes more. */

@@ -9,7 +9,6 @@ import type { MessageFactory } from './messages.ts';
 import type { Model } from './model.ts';
 import { ConfirmedPublisher, type Source } from './publishing.ts';
 import type { Session } from './session.ts';
-import { FLUSH_QUEUE } from './topology.ts';
 
 export interface ChainVerification {
   readonly session: Session;
@@ -145,7 +144,7 @@ class ChainDrain {
     const channel = await session.confirmChannel(this.#connection, 'verify chain');
     const publisher = new ConfirmedPublisher(model, session, channel, source);
     const snapshot = chain.snapshot(this.#taken.map(({ traveller }) => traveller));
-    publisher.publish({ exchange: '', key: FLUSH_QUEUE, queues: [FLUSH_QUEUE] }, (id) => chain.flushed(snapshot, id));
+    publisher.flush((id) => chain.flushed(snapshot, id));
     await publisher.settled();
     await session.call(channel.close());
   }

@@ -8,7 +8,6 @@ import type { Model } from './model.ts';
 import { ConfirmedPublisher, type Source } from './publishing.ts';
 import { Reader } from './reading.ts';
 import { type Session, Signal } from './session.ts';
-import { FLUSH_QUEUE } from './topology.ts';
 
 /** Nothing came for so long though messages are left: nothing will. */
 const STALL_MS = 15_000;
@@ -38,9 +37,7 @@ export async function verify(
       for (const entry of drain.drained) ledger.returned(entry);
     } else {
       drain.acknowledgeAll();
-      publisher.publish({ exchange: '', key: FLUSH_QUEUE, queues: [FLUSH_QUEUE] }, (id) =>
-        ledger.flushed(drain.drained, id),
-      );
+      publisher.flush((id) => ledger.flushed(drain.drained, id));
       await publisher.settled();
     }
     await session.call(channel.close());
