@@ -76,9 +76,10 @@ export class Session {
 
   /** The same result, or `LifeIsOver` when the broker dies before it: amqplib never ends some of its promises then. */
   call<T>(promise: Promise<T>): Promise<T> {
-    if (this.#over) return Promise.reject(new LifeIsOver());
     return new Promise((resolve, reject) => {
-      this.#pending.add(reject);
+      // Even then somebody has to listen to the promise, which amqplib rejects when its channel is closed.
+      if (this.#over) reject(new LifeIsOver());
+      else this.#pending.add(reject);
       const settled = (): boolean => this.#pending.delete(reject);
       promise.then(
         (value) => settled() && resolve(value),
