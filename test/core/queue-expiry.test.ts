@@ -132,15 +132,13 @@ t.test('a shorter limit makes room at once', async (t) => {
 t.test('what comes back again and again is not noted again and again', async (t) => {
   const { clock, queue, inbox } = setUp({ 'x-message-ttl': integer(3_600_000) });
   publish(queue, 0, ...Array.from({ length: 5000 }, () => ''));
-  const startMs = performance.now();
+  // Minutes, and so a time-out, if each of them looked at all that were noted.
   for (let round = 0; round < 20; round++) {
     const consumer = consumerOf(inbox);
     queue.addConsumer(consumer);
     queue.removeConsumer(consumer);
     for (const { message, position } of inbox.delivered.splice(0)) queue.requeue(message, position);
   }
-  // Half a second on a slow machine; minutes if each of them looked at all that were noted.
-  t.ok(performance.now() - startMs < 10_000);
   clock.advance(3_600_000 + 100);
   t.equal(queue.messageCount, 0);
 });

@@ -44,7 +44,7 @@ t.test('dead letters of different deadlines', async (t) => {
   const { publisher } = await openSession(t);
   const { queue, dead } = await deadLettering(publisher);
   await publishAll(publisher, queue, [
-    ['900', { expiration: 900 }],
+    ['3000', { expiration: 3000 }],
     ['300', { expiration: 300 }],
     ['600', { expiration: 600 }],
     ['601', { expiration: 600 }],
@@ -54,11 +54,11 @@ t.test('dead letters of different deadlines', async (t) => {
   const firstTook = performance.now() - before;
   const letters = [first, ...(await dead.take(3))].map((letter) => text(present(letter ?? false)));
   if (expiresInPlace) {
-    t.same(letters, ['300', '600', '601', '900'], 'in the order of their deadlines');
-    t.ok(firstTook < 850, `not only when the head goes: ${firstTook} ms`);
+    t.same(letters, ['300', '600', '601', '3000'], 'in the order of their deadlines');
+    t.ok(firstTook < 2950, `not only when the head goes: ${firstTook} ms`);
   } else {
-    t.same(letters, ['900', '300', '600', '601'], 'in the order of the queue');
-    t.ok(firstTook >= 850);
+    t.same(letters, ['3000', '300', '600', '601'], 'in the order of the queue');
+    t.ok(firstTook >= 2950);
   }
 });
 

@@ -17,7 +17,7 @@ import { PositionSet } from '../../lib/storage/position-set.ts';
 import { RECORD_HEADER_BYTES, scanRecords } from '../../lib/storage/records.ts';
 import { anyString, fieldTable } from '../codec/arbitraries.ts';
 import { hex } from '../codec/helper.ts';
-import { fastestMs, formatError, intervalsOf, positionSet, recordOf, safeInteger } from './format-helper.ts';
+import { formatError, intervalsOf, positionSet, recordOf, safeInteger } from './format-helper.ts';
 
 const PAYLOAD = hex(`
   20 03 e807 06 0a
@@ -244,25 +244,16 @@ function many(count: number): Parameters<typeof encodeCheckpoint>[0] {
   return { ...STATE, queues: queues(), pages: pages() };
 }
 
-t.test('100,000 queues with a range each: records of a mebibyte, fast to write and to read', async (t) => {
-  let pieces: Buffer[] = [];
-  const writeMs = fastestMs(() => {
-    pieces = encodeCheckpoint(many(100_000));
-  }, 3);
+t.test('100,000 queues with a range each: records of a mebibyte', async (t) => {
+  const pieces = encodeCheckpoint(many(100_000));
   const [, ...records] = pieces;
   t.ok(records.length > 3);
   for (const record of records.slice(0, -1)) t.ok(record.length >= 1024 * 1024 && record.length < 1.2 * 1024 * 1024);
-  const file = Buffer.concat(pieces);
-  let read: CheckpointState | undefined;
-  const readMs = fastestMs(() => {
-    read = decodeCheckpoint(file);
-  }, 3);
-  t.equal(read?.queues.length, 100_000);
-  t.equal(read?.queues[99_999].name, 'queue 99999');
-  t.equal(read?.pages.length, 100);
-  t.equal(read?.pages[99].ranges[999].queueId, 99_999);
-  t.ok(writeMs < 2000, `written in ${writeMs.toFixed(0)} ms`);
-  t.ok(readMs < 2000, `read in ${readMs.toFixed(0)} ms`);
+  const read = decodeCheckpoint(Buffer.concat(pieces));
+  t.equal(read.queues.length, 100_000);
+  t.equal(read.queues[99_999].name, 'queue 99999');
+  t.equal(read.pages.length, 100);
+  t.equal(read.pages[99].ranges[999].queueId, 99_999);
 });
 
 t.test('a checkpoint that is cut or changed anywhere is a FormatError', async (t) => {

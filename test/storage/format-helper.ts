@@ -143,17 +143,6 @@ export function recordOf(sequence: number, payload: Buffer): Buffer {
   return Buffer.concat([header, payload]);
 }
 
-/** The smallest `run` took of several tries, in milliseconds: what else the machine did stays out of it. */
-export function fastestMs(run: () => void, tries = 5): number {
-  let fastest = Number.POSITIVE_INFINITY;
-  for (let i = 0; i < tries; i++) {
-    const start = performance.now();
-    run();
-    fastest = Math.min(fastest, performance.now() - start);
-  }
-  return fastest;
-}
-
 /** Files by path, to be read; nothing else works. */
 export class ReadOnlyFiles implements FileSystem {
   readonly files: Map<string, Buffer>;

@@ -14,7 +14,7 @@ import {
 } from '../../lib/storage/page-index.ts';
 import { PositionSet } from '../../lib/storage/position-set.ts';
 import { hex } from '../codec/helper.ts';
-import { fastestMs, formatError, intervalsOf, positionSet, safeInteger } from './format-helper.ts';
+import { formatError, intervalsOf, positionSet, safeInteger } from './format-helper.ts';
 
 const OFFSET = 2 ** 33 + 50;
 const INDEX = hex(`
@@ -130,14 +130,11 @@ t.test('an index that is none is a FormatError, whatever its checksum', async (t
   t.match(formatError(() => read(hex('00 00'))).message, /left behind the index/);
 });
 
-t.test('100,000 runs are written and read fast', async (t) => {
+t.test('100,000 runs are written and read', async (t) => {
   const runs = Array.from({ length: 100_000 }, (_, i): PageRun => ({ ...RUNS[1], queueId: i, offset: i * 300 }));
-  let index: Buffer = Buffer.alloc(0);
-  const writeMs = fastestMs(() => {
-    index = encodePageIndex(runs);
-  }, 3);
-  const footer = decodePageFooter(encodePageFooter(0, index, 1));
-  const readMs = fastestMs(() => decodePageIndex(index, footer), 3);
-  t.ok(writeMs < 1000, `written in ${writeMs.toFixed(0)} ms`);
-  t.ok(readMs < 1000, `read in ${readMs.toFixed(0)} ms`);
+  const index = encodePageIndex(runs);
+  const read = decodePageIndex(index, decodePageFooter(encodePageFooter(0, index, 1)));
+  t.equal(read.length, 100_000);
+  t.equal(read[99_999].queueId, 99_999);
+  t.equal(read[99_999].offset, 99_999 * 300);
 });

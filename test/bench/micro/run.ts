@@ -3,6 +3,7 @@
 import { codecBenchmarks } from './codec.ts';
 import { queueBenchmarks } from './queue.ts';
 import { routingBenchmarks } from './routing.ts';
+import { storageBenchmarks } from './storage.ts';
 import { type Benchmark, runGroup, totalChecksum } from './suite.ts';
 
 const USAGE = 'usage: npm run bench:micro -- [name-regex...]';
@@ -11,6 +12,7 @@ const GROUPS: readonly (readonly [name: string, benchmarks: readonly Benchmark[]
   ['codec', codecBenchmarks()],
   ['routing', routingBenchmarks()],
   ['queues', queueBenchmarks()],
+  ['storage', storageBenchmarks()],
 ];
 
 /** The patterns that pick benchmarks by `group: name`; all when there are none. Undefined, and said why, when one is wrong. */
