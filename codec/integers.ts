@@ -62,6 +62,16 @@ export function writeUInt16(value: number, buffer: Buffer, at: number): number {
   return at + 2;
 }
 
+/** The upper half of a safe integer as a 64-bit one; `value >>> 0` is the lower. A small one is not divided: see `joinUInt64`. */
+export function upperHalf(value: number): number {
+  return value < TWO_32 ? 0 : Math.floor(value / TWO_32);
+}
+
+/** The value is a safe integer, unchecked. Returns the offset behind it. */
+export function putUInt64(value: number, buffer: Buffer, at: number): number {
+  return putUInt32(value >>> 0, buffer, putUInt32(upperHalf(value), buffer, at));
+}
+
 export function writeUInt32(value: number, buffer: Buffer, at: number): number {
   if (value >>> 0 !== value) throw outOfRange(value, 'an unsigned 32-bit integer');
   return putUInt32(value, buffer, at);
@@ -74,8 +84,7 @@ export function writeUInt64(value: number | bigint, buffer: Buffer, at: number):
     return buffer.writeBigUInt64BE(value, at);
   }
   if (!Number.isSafeInteger(value) || value < 0) throw outOfRange(value, 'an unsigned 64-bit integer');
-  putUInt32(Math.floor(value / TWO_32), buffer, at);
-  return putUInt32(value % TWO_32, buffer, at + 4);
+  return putUInt64(value, buffer, at);
 }
 
 /** Takes a safe integer or a bigint of -2^63 to 2^63 - 1. */

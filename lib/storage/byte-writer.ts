@@ -1,10 +1,10 @@
 // Writes the integers, strings, tables and position sets of the storage formats into a buffer that grows. The plain functions
 // are for hot loops, which keep their own offset.
 import { encodedFieldTableSize, encodeFieldTable, type FieldTable } from '../../codec/field-table.ts';
+import { upperHalf } from '../../codec/integers.ts';
 import { encodedStringSize, encodeString } from '../../codec/strings.ts';
 import type { PositionSet } from './position-set.ts';
 
-const TWO_32 = 0x1_0000_0000;
 const LEAST_BYTES = 256;
 /** Up to this many bytes a loop beats Buffer's `copy`, which makes a view (measured on Node 20). */
 const COPY_LOOP_MAX = 40;
@@ -46,7 +46,7 @@ export function putU32(buffer: Buffer, offset: number, value: number): number {
 
 /** Little-endian; the value is a safe integer, unchecked. */
 export function putU64(buffer: Buffer, offset: number, value: number): number {
-  return putU32(buffer, putU32(buffer, offset, value % TWO_32), Math.floor(value / TWO_32));
+  return putU32(buffer, putU32(buffer, offset, value >>> 0), upperHalf(value));
 }
 
 /** Copies bytes `start` to `end` of a buffer to `offset` of the target, where there is room. */

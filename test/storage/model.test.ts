@@ -2,9 +2,8 @@
 // holds, in its order, with the same marks of redelivery.
 import fc from 'fast-check';
 import t from 'tap';
-import type { FieldTable } from '../../codec/field-table.ts';
 import type { Delivery, Queue } from '../../lib/core/queue.ts';
-import { sequenceOf } from '../core/helper.ts';
+import { sequenceOf, table } from '../core/helper.ts';
 import { SimulatedDisk, seededRandom } from '../helper/sim-disk.ts';
 import { arrive } from '../helper/store-content.ts';
 import { StoreHistory } from '../helper/store-history.ts';
@@ -54,8 +53,8 @@ class Pair {
     const life = await StoreLife.open(disk, limits);
     const host = life.virtualHosts.get('/');
     for (const name of NAMES) {
-      const type: FieldTable = new Map(name === 'quorum' ? [['x-queue-type', { type: 'S', value: name }]] : []);
-      host?.declareQueue({ name, durable: true, autoDelete: false, owner: null, arguments: type });
+      const args = table(name === 'quorum' ? { 'x-queue-type': name } : {});
+      host?.declareQueue({ name, durable: true, autoDelete: false, owner: null, arguments: args });
     }
     return new Pair(disk, limits, life);
   }

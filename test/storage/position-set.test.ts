@@ -248,4 +248,11 @@ t.test('many positions, in the orders in which queues are consumed', async (t) =
   for (let i = 20_000; i > 0; i--) falling.add(1000 * i);
   t.equal(falling.intervalCount, 20_000);
   t.equal(falling.size, 20_000);
+  const order = shuffled(
+    Array.from({ length: 50_000 }, (_, i) => i),
+    seededRandom(1),
+  );
+  const anywhere = new PositionSet();
+  for (const position of order) anywhere.add(position);
+  t.strictSame(intervalsOf(anywhere), [[0, 49_999]]);
 });

@@ -3,7 +3,7 @@
 import { BASIC_CLASS, CONTENT_HEADER_SIZE, FRAME_HEADER_SIZE, FRAME_OVERHEAD } from '../../../codec/frame-writer.ts';
 import { FRAME_BODY, FRAME_END, FRAME_HEADER, FRAME_METHOD } from '../../../codec/generated/constants.ts';
 import { BASIC_DELIVER } from '../../../codec/generated/methods.ts';
-import { putUInt32 } from '../../../codec/integers.ts';
+import { putUInt32, putUInt64 } from '../../../codec/integers.ts';
 import type { Message } from '../../core/message.ts';
 import type { Route } from '../../core/route.ts';
 import type { OutputBuffer } from './output-buffer.ts';
@@ -12,7 +12,6 @@ import type { OutputBuffer } from './output-buffer.ts';
 const BY_REFERENCE_BYTES = 16 * 1024;
 const NO_BYTES: Buffer = Buffer.alloc(0);
 const FRAME_END_BYTES = Buffer.of(FRAME_END);
-const TWO_TO_32 = 0x1_0000_0000;
 /** Below this a loop is faster than a call of Buffer.copy, measured on Node 20. */
 const LOOP_BYTES = 32;
 /** Bytes of a content header frame before the properties. */
@@ -23,11 +22,6 @@ function copyBytes(source: Buffer, start: number, end: number, target: Buffer, o
   if (end - start > LOOP_BYTES) return offset + source.copy(target, offset, start, end);
   for (let at = start; at < end; at++) target[offset++] = source[at];
   return offset;
-}
-
-function putUint64(buffer: Buffer, offset: number, value: number): number {
-  putUInt32(value < TWO_TO_32 ? 0 : Math.floor(value / TWO_TO_32), buffer, offset);
-  return putUInt32(value >>> 0, buffer, offset + 4);
 }
 
 function putFrameHeader(buffer: Buffer, offset: number, type: number, channel: number, size: number): number {
@@ -68,11 +62,11 @@ export class DeliveryWriter {
     if (this.#route === route && this.#beginning.length > 0) {
       buffer.set(this.#beginning, start);
       const at = start + this.#tagAt;
-      putUint64(buffer, at, deliveryTag);
+      putUInt64(deliveryTag, buffer, at);
       buffer[at + 8] = redelivered ? 1 : 0;
       const properties = start + this.#beginning.length;
       putUInt32(contentHeaderSize(message), buffer, properties - HEADER_BEGINNING + 3);
-      putUint64(buffer, properties - 8, message.bodySize);
+      putUInt64(message.bodySize, buffer, properties - 8);
       writeRest(output, properties, this.#channel, frameMax, message, copied);
       return;
     }
@@ -93,7 +87,7 @@ export class DeliveryWriter {
     );
     at = putUInt32(BASIC_DELIVER, buffer, at);
     at = copyBytes(this.#consumerTag, 0, this.#consumerTag.length, buffer, at);
-    at = putUint64(buffer, at, deliveryTag);
+    at = putUInt64(deliveryTag, buffer, at);
     buffer[at++] = redelivered ? 1 : 0;
     at = copyBytes(bytes, 0, bytes.length, buffer, at);
     buffer[at++] = FRAME_END;
@@ -128,7 +122,7 @@ function contentSize(message: Message, copied: boolean): number {
 /** Writes the content header frame up to the properties and returns the offset behind. */
 function putContentHeader(buffer: Buffer, offset: number, channel: number, message: Message): number {
   const at = putFrameHeader(buffer, offset, FRAME_HEADER, channel, contentHeaderSize(message));
-  return putUint64(buffer, putUInt32(BASIC_CLASS << 16, buffer, at), message.bodySize);
+  return putUInt64(message.bodySize, buffer, putUInt32(BASIC_CLASS << 16, buffer, at));
 }
 
 /** Writes the properties, the end of their frame, and the body. */
